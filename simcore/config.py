@@ -1,0 +1,185 @@
+"""Run specifications: every setting of a distillation, typed, bounded and described.
+
+Torch-free. The form, the API schema and the documentation are generated from these models, so a field added here
+appears everywhere by itself. Symbols follow the paper: t is the EDM noise level, ψ the online denoiser, θ the student.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class Spec(BaseModel):
+    """Base of all specifications: immutable, closed, finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def setting(
+    default: Any = ..., *, help: str, unit: str = "", source: str = "", label: str = "", **bounds: Any
+) -> Any:
+    """One field: its help line, unit, source in the paper (or "ours") and bounds."""
+    extra: dict[str, Any] = {"unit": unit, "source": source}
+    return Field(default, title=label or None, description=help, json_schema_extra=extra, **bounds)
+
+
+class TimeSpec(Spec):
+    """The law from which the noise level t is drawn."""
+
+    law: Literal["edm", "sim"] = setting(
+        "edm",
+        help="Noise level law: edm draws ln t from N(-1.2, 1.2²), sim from N(-3.5, 2.5²).",
+        source="B.5, B.9",
+        label="Noise level law",
+    )
+
+
+class GeneratorSpec(Spec):
+    """The one-step generator g(z) = d(z, t*)."""
+
+    init_sigma: float = setting(
+        2.5,
+        gt=0,
+        le=100,
+        help="Noise level t* at which the student maps noise to an image.",
+        unit="σ",
+        source="B.4",
+        label="Initial noise t*",
+    )
+
+
+class ObjectiveSpec(Spec):
+    """What the student θ minimises."""
+
+    name: Literal["sim"] = setting("sim", help="Training objective of the student.", source="Algorithm 2", label="Objective")
+    distance: Literal["pseudo_huber"] = setting(
+        "pseudo_huber", help="Distance d between the two denoisers.", source="Table 4", label="Distance"
+    )
+    pseudo_huber_c: float | None = setting(
+        None,
+        gt=0,
+        le=1e3,
+        help="Constant c of the pseudo-Huber distance; empty means 0.00054·√D, D the number of pixels × channels.",
+        source="ours",
+        label="Pseudo-Huber c",
+    )
+    weighting: Literal["none"] = setting(
+        "none", help="Weight w(t) of the student's loss.", source="Table 5", label="Weighting"
+    )
+    time: TimeSpec = setting(TimeSpec(law="sim"), help="Noise levels of the student's loss.", source="B.9", label="Times")
+
+
+class DenoiserSpec(Spec):
+    """How the online denoiser ψ follows the student."""
+
+    steps: int = setting(
+        1, ge=1, le=100, help="Updates of ψ for each update of θ.", source="Algorithm 2", label="ψ steps per θ step"
+    )
+    weighting: Literal["edm"] = setting(
+        "edm", help="Weight λ(t) of the denoising loss.", source="B.7", label="Weighting"
+    )
+    time: TimeSpec = setting(TimeSpec(law="edm"), help="Noise levels of ψ's loss.", source="B.5", label="Times")
+
+
+class OptimizerSpec(Spec):
+    """Adam's settings."""
+
+    learning_rate: float = setting(1e-5, gt=0, le=1, help="Adam's step size.", source="Table 5", label="Learning rate")
+    beta1: float = setting(0.0, ge=0, lt=1, help="Adam's decay of the first moment.", source="Table 5", label="β₁")
+    beta2: float = setting(0.999, ge=0, lt=1, help="Adam's decay of the second moment.", source="Table 5", label="β₂")
+    epsilon: float = setting(1e-8, gt=0, le=1, help="Adam's term for numerical stability.", source="ours", label="ε")
+
+
+class EmaSpec(Spec):
+    """Exponential moving average of the student's weights: the weights that are sampled and exported."""
+
+    half_life_kimg: float = setting(
+        500.0, ge=0, le=1e6, help="Half-life of the average; 0 switches it off.", unit="kimg", source="ours, as SiD", label="Half-life"
+    )
+    ramp_up: float = setting(
+        0.05,
+        ge=0,
+        le=1,
+        help="Limits the half-life to this share of the images seen so far; 0 means no ramp-up.",
+        source="ours, as SiD",
+        label="Ramp-up ratio",
+    )
+
+
+class ScheduleSpec(Spec):
+    """What the run writes, and how often."""
+
+    samples_every: int = setting(50, ge=1, le=10_000_000, help="Draw the sample grid.", unit="iterations", source="ours", label="Samples every")
+    sample_count: int = setting(64, ge=1, le=1024, help="Images in the sample grid.", unit="images", source="ours", label="Images in a grid")
+    checkpoint_every: int = setting(
+        250, ge=1, le=10_000_000, help="Save a checkpoint from which the run can resume.", unit="iterations", source="ours", label="Checkpoint every"
+    )
+
+
+class EvaluationSpec(Spec):
+    """Fréchet distance and class accuracy, for student and teacher alike."""
+
+    every: int = setting(
+        250, ge=0, le=10_000_000, help="Evaluate during the run; 0 means only at the end.", unit="iterations", source="ours", label="Evaluate every"
+    )
+    samples: int = setting(
+        2_000, ge=100, le=1_000_000, help="Images for each evaluation during the run.", unit="images", source="ours", label="Images during the run"
+    )
+    final_samples: int = setting(
+        16_000, ge=100, le=1_000_000, help="Images for the first and the last evaluation and the teacher's.", unit="images", source="ours", label="Images at the end"
+    )
+    teacher_steps: int = setting(
+        18, ge=1, le=1000, help="Steps of the teacher's Heun sampler (2·steps − 1 evaluations).", unit="steps", source="EDM, CIFAR-10", label="Teacher's steps"
+    )
+
+
+class RunSpec(Spec):
+    """One distillation, whole."""
+
+    teacher: str = setting(
+        "bundled:digits", min_length=1, max_length=500, help="The teacher to distil.", label="Teacher"
+    )
+    iterations: int = setting(
+        2_500, ge=1, le=100_000_000, help="Updates of the student.", unit="iterations", source="ours", label="Iterations"
+    )
+    batch_size: int = setting(256, ge=1, le=65_536, help="Images in each update.", unit="images", source="Table 5", label="Batch size")
+    seed: int = setting(0, ge=0, le=2**63 - 1, help="Seed of all randomness of the run.", source="ours", label="Seed")
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", help="Where to train; auto takes a GPU where there is one.", source="ours", label="Device"
+    )
+    threads: int | None = setting(
+        None, ge=1, le=1024, help="CPU threads; empty means one for each core.", unit="threads", source="ours", label="Threads"
+    )
+    generator: GeneratorSpec = setting(GeneratorSpec(), help="The one-step generator.", label="Generator")
+    objective: ObjectiveSpec = setting(ObjectiveSpec(), help="What the student θ minimises.", label="Student objective")
+    denoiser: DenoiserSpec = setting(DenoiserSpec(), help="How ψ follows the student.", label="Online denoiser ψ")
+    student_optimizer: OptimizerSpec = setting(OptimizerSpec(), help="Adam for θ.", label="Optimiser of θ")
+    denoiser_optimizer: OptimizerSpec = setting(OptimizerSpec(), help="Adam for ψ.", label="Optimiser of ψ")
+    ema: EmaSpec = setting(EmaSpec(), help="Moving average of θ.", label="Moving average (EMA)")
+    schedule: ScheduleSpec = setting(ScheduleSpec(), help="What is written, and how often.", label="Schedule")
+    evaluation: EvaluationSpec = setting(EvaluationSpec(), help="Fréchet distance and accuracy.", label="Evaluation")
+
+
+class SpecError(ValueError):
+    """A specification is wrong; `problems` maps a dotted field path to what is wrong with it."""
+
+    def __init__(self, problems: dict[str, str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{path or 'spec'}: {message}" for path, message in problems.items()))
+
+
+def parse_spec(data: object) -> RunSpec:
+    """Validate plain data as a RunSpec. Raises SpecError with one message for each wrong field."""
+    try:
+        return RunSpec.model_validate(data)
+    except ValidationError as error:
+        problems = {".".join(str(part) for part in e["loc"]): _message(e["msg"], e["input"]) for e in error.errors()}
+        raise SpecError(problems) from None
+
+
+def _message(text: str, given: object) -> str:
+    text = text.removeprefix("Value error, ")
+    shown = repr(given)
+    return f"{text} (given: {shown})" if not isinstance(given, dict) and len(shown) <= 60 else text

@@ -1,0 +1,70 @@
+"""What a teacher is and where its weights lie, without loading them. Torch-free.
+
+A teacher is a folder with `teacher.json` (this card) and `teacher.safetensors`. A reference to one is
+`bundled:<name>` or the path of such a folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from simcore.config import Spec
+
+BUNDLED_TEACHERS = Path(__file__).parent / "assets" / "teachers"
+
+
+class TeacherCard(Spec):
+    """A teacher's facts. `config` is what `simcore.teachers.build_denoiser` takes."""
+
+    name: str
+    title: str
+    description: str
+    dataset: str
+    licence: str
+    source: str
+    parameters: int = Field(ge=1)
+    sha256: str = Field(description="hash of teacher.safetensors", pattern="^[0-9a-f]{64}$")
+    config: dict[str, Any]
+    command: str = ""
+    frechet: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        side = int(self.config["img_resolution"])
+        return int(self.config["img_channels"]), side, side
+
+    @property
+    def label_dim(self) -> int:
+        """Number of classes; 0 where the teacher is unconditional."""
+        return int(self.config.get("label_dim", 0))
+
+
+class TeacherError(ValueError):
+    """A teacher cannot be found or read; the message says which and why."""
+
+
+def teacher_folder(reference: str) -> Path:
+    """The folder that `reference` names. Raises TeacherError where there is none."""
+    name = reference.removeprefix("bundled:")
+    folder = BUNDLED_TEACHERS / name if reference.startswith("bundled:") else Path(reference)
+    if "/" in name and reference.startswith("bundled:") or not (folder / "teacher.json").is_file():
+        raise TeacherError(f"no teacher '{reference}'; bundled teachers: {', '.join(bundled_references()) or 'none'}")
+    return folder
+
+
+def bundled_references() -> list[str]:
+    """References of the teachers that ship with simcore."""
+    return [f"bundled:{card.parent.name}" for card in sorted(BUNDLED_TEACHERS.glob("*/teacher.json"))]
+
+
+def read_card(reference: str) -> TeacherCard:
+    """The card of a teacher. Raises TeacherError where it is missing or malformed."""
+    path = teacher_folder(reference) / "teacher.json"
+    try:
+        return TeacherCard.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise TeacherError(f"{path} is not a readable teacher card: {error}") from None
