@@ -1,0 +1,131 @@
+"""`manage.py up`: the whole studio on one machine."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from studio.common.redis_server import redis_command, wait_for_redis
+from studio.common.setup import set_up
+from studio.common.supervisor import Program, Supervisor
+from studio.environment import Environment, EnvironmentProblem, prepare_data_folder
+
+READY_SECONDS = 60.0
+
+
+class Command(BaseCommand):
+    help = "Start Redis, the web server, the workers and beat; stop them all with Ctrl-C."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        environment: Environment = settings.ENVIRONMENT
+        try:
+            prepare_data_folder(environment.data)
+            (environment.data / "logs").mkdir(exist_ok=True)
+            with _only_one(environment), Supervisor() as supervisor:
+                self._run(environment, supervisor)
+        except EnvironmentProblem as problem:
+            raise CommandError(str(problem)) from None
+
+    def _run(self, environment: Environment, supervisor: Supervisor) -> None:
+        _check_port(environment)
+        if not environment.redis_url:
+            redis = _program(environment, "redis", redis_command(environment), stop_seconds=10)
+            supervisor.start(redis)
+            wait_for_redis(environment, redis.log)
+        else:
+            wait_for_redis(environment)
+        password = set_up(demo=environment.demo)
+        supervisor.start(*_workers(environment))
+        supervisor.start(_web(environment), _beat(environment))
+        if _wait_until_ready(environment, supervisor):
+            self._welcome(environment, password)
+        supervisor.watch()
+        self.stdout.write("\nStopping: the running job is checkpointed and queued again …")
+
+    def _welcome(self, environment: Environment, password: str | None) -> None:
+        self.stdout.write(f"\nSIM Studio is ready: http://{environment.host}:{environment.port}/")
+        if password:
+            self.stdout.write(f"Sign in as admin with the one-time password: {password}")
+            self.stdout.write("It is shown only now; choose your own after signing in.")
+        self.stdout.write(f"State and logs are in {environment.data}. Ctrl-C stops everything.\n")
+        self.stdout.flush()
+
+
+@contextmanager
+def _only_one(environment: Environment) -> Iterator[None]:
+    with (environment.data / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EnvironmentProblem(f"a studio is already running on {environment.data}") from None
+        yield
+
+
+def _check_port(environment: Environment) -> None:
+    family = socket.AF_INET6 if ":" in environment.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((environment.host, environment.port))
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"cannot listen on {environment.host}:{environment.port} ({error.strerror}); "
+                "set SIMSTUDIO_PORT to a free port"
+            ) from None
+
+
+def _program(environment: Environment, name: str, command: list[str], *, stop_seconds: float) -> Program:
+    return Program(name, command, stop_seconds, environment.data / "logs" / f"{name}.log")
+
+
+def _web(environment: Environment) -> Program:
+    command = [
+        sys.executable, "-m", "uvicorn", "studio.asgi:application", "--host", environment.host,
+        "--port", str(environment.port), "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3",
+    ]  # fmt: skip
+    return _program(environment, "web", command, stop_seconds=10)
+
+
+def _workers(environment: Environment) -> list[Program]:
+    stop_seconds = environment.stop_seconds + 15
+    return [
+        _program(environment, f"worker-{queue}", _celery("worker", "--queues", queue, "--pool", "threads",
+                 "--concurrency", slots, "--hostname", f"{queue}@%h", "--without-gossip", "--without-mingle"),
+                 stop_seconds=stop_seconds)
+        for queue, slots in (("runs", "1"), ("light", "2"))
+    ]  # fmt: skip
+
+
+def _beat(environment: Environment) -> Program:
+    schedule = str(environment.data / "celerybeat-schedule")
+    return _program(environment, "beat", _celery("beat", "--schedule", schedule, "--pidfile", ""), stop_seconds=10)
+
+
+def _celery(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "--app", "studio.celery", *arguments, "--loglevel", "WARNING"]
+
+
+def _wait_until_ready(environment: Environment, supervisor: Supervisor) -> bool:
+    url = f"http://{environment.host}:{environment.port}/sign-in/"
+    deadline = time.monotonic() + READY_SECONDS
+    while not supervisor.stopping:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > deadline:
+                log = environment.data / "logs" / "web.log"
+                raise EnvironmentProblem(f"the web server does not answer; its log is {log}") from None
+            time.sleep(0.1)
+    return False

@@ -1,0 +1,129 @@
+"""The environment variables that configure the studio, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class EnvironmentProblem(RuntimeError):
+    """A variable or folder is unusable; the message names it and says what would be right."""
+
+
+class Environment(BaseSettings):
+    """Every variable starts with SIMSTUDIO_; the defaults are right for one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMSTUDIO_", extra="ignore")
+
+    data: Path = Field(PROJECT / "var", description="Folder of all state: database, runs, keys.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535)
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(["127.0.0.1", "localhost", "[::1]"])
+    https: bool = Field(False, description="The studio stands behind TLS: cookies are sent over HTTPS only.")
+    debug: bool = False
+    secret_key: str = Field("", description="Empty: generated once and kept in the data folder.")
+    database_url: str = Field("", description="Empty: SQLite in the data folder.")
+    redis_url: str = Field("", description="redis://… or unix://…; empty: a server of our own in the data folder.")
+    lease_seconds: float = Field(
+        15.0, ge=1, le=3600, description="A run whose worker is silent this long is taken over."
+    )
+    ring_seconds: float = Field(5.0, ge=0.2, le=600, description="Period of the doorbell and of the reaper.")
+    stall_seconds: float = Field(1800.0, ge=5, description="A trainer without any event this long counts as hung.")
+    stop_seconds: float = Field(
+        60.0, ge=1, le=3600, description="Time a trainer has to checkpoint when its worker stops."
+    )
+    demo: bool = Field(True, description="Queue the demo distillation on the first start.")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @property
+    def redis_socket(self) -> Path:
+        """Socket of our own server: in the data folder, or in /tmp where that path is too long for a socket."""
+        near = self.data / "redis.sock"
+        if len(str(near)) < 100:
+            return near
+        digest = hashlib.sha256(str(self.data).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"simstudio-{os.getuid()}-{digest}" / "redis.sock"
+
+    def redis_address(self, database: int, *, for_celery: bool = False) -> str:
+        """URL of one Redis database, in Celery's spelling or in redis-py's."""
+        url = self.redis_url or f"unix://{self.redis_socket}"
+        base = url.split("?")[0]
+        if base.startswith("unix://"):
+            path = base.removeprefix("unix://")
+            return f"redis+socket://{path}?virtual_host={database}" if for_celery else f"unix://{path}?db={database}"
+        scheme, _, rest = base.partition("://")
+        return f"{scheme}://{rest.split('/')[0]}/{database}"
+
+
+def load_environment() -> Environment:
+    """Read and check the variables. Raises EnvironmentProblem naming the first bad one."""
+    try:
+        return Environment()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SIMSTUDIO_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        message = first["msg"].removeprefix("Value error, ")
+        raise EnvironmentProblem(f"{name}={first['input']!r}: {message}") from None
+
+
+def prepare_data_folder(folder: Path) -> None:
+    """Create the data folder and prove that it can be written. Raises EnvironmentProblem."""
+    probe = folder / ".write-test"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the data folder {folder} cannot be written ({error.strerror}); free space, change its permissions, "
+            "or set SIMSTUDIO_DATA to another folder"
+        ) from None
+
+
+def secret_key(environment: Environment) -> str:
+    """The configured key, or one generated on the first start and kept with mode 0600."""
+    if environment.secret_key:
+        return environment.secret_key
+    path = environment.data / "secret_key"
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be read: {error.strerror}") from None
+    prepare_data_folder(environment.data)
+    draft = path.with_name(f"secret_key.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(50))
+    try:
+        os.link(draft, path)  # the first process wins; the others read its key
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text()

@@ -1,0 +1,110 @@
+"""The two live channels: one run's events, and the rows of the list."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from studio.common.permissions import may_watch
+from studio.jobs.hub import Subscription, hub
+from studio.jobs.publisher import JOBS_GROUP, job_group
+from studio.jobs.selectors import event_seq, events_after
+from studio.runs.rows import row_html
+
+logger = logging.getLogger(__name__)
+
+REPLAY_BATCH = 500
+CHECK_SECONDS = 5.0
+ROW_SECONDS = 1.0
+SIGNED_OUT, UNKNOWN, BROKEN = 4401, 4404, 1011
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):
+    """Accepts people who are signed in, then runs `live` beside the socket until it closes."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        if not may_watch(self.scope["user"]):
+            await self.close(SIGNED_OUT)
+            return
+        self._task = asyncio.create_task(self._guarded())
+
+    async def disconnect(self, code: int) -> None:
+        if task := getattr(self, "_task", None):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _guarded(self) -> None:
+        try:
+            await self.live()
+        except Exception:
+            logger.exception("a live channel broke")
+            await self.close(BROKEN)
+
+    async def live(self) -> None:
+        raise NotImplementedError
+
+
+class RunConsumer(LiveConsumer):
+    """Every event of a run after number `since`, exactly once, in order: replayed, then live.
+
+    The numbers have no gaps, so a message that was lost on the way shows, and is read from the database.
+    """
+
+    async def live(self) -> None:
+        job_id = int(self.scope["url_route"]["kwargs"]["pk"])
+        self._seq = _since(self.scope["query_string"])
+        if await database_sync_to_async(event_seq)(job_id) is None:
+            await self.send_json({"type": "gone"})
+            await self.close(UNKNOWN)
+            return
+        async with hub.subscribe(job_group(job_id)) as subscription:
+            await self._replay(job_id)
+            await self.send_json({"type": "live"})
+            while True:
+                await self._next(job_id, subscription)
+
+    async def _next(self, job_id: int, subscription: Subscription) -> None:
+        message = await subscription.get(CHECK_SECONDS)
+        fresh = [event for event in (message or {}).get("events", ()) if event["seq"] > self._seq]
+        if message is None or (fresh and fresh[0]["seq"] != self._seq + 1):
+            await self._replay(job_id)
+        elif fresh:
+            await self._send_events(fresh)
+
+    async def _replay(self, job_id: int) -> None:
+        while events := await database_sync_to_async(events_after)(job_id, self._seq, REPLAY_BATCH):
+            await self._send_events(events)
+
+    async def _send_events(self, events: list[dict[str, Any]]) -> None:
+        await self.send_json({"type": "events", "events": events})
+        self._seq = events[-1]["seq"]
+
+
+def _since(query: bytes) -> int:
+    value = parse_qs(query.decode("latin-1")).get("since", ["0"])[0]
+    return int(value) if value.isascii() and value.isdigit() else 0
+
+
+class RunsConsumer(LiveConsumer):
+    """Rendered rows of runs that changed, each at most once in ROW_SECONDS."""
+
+    async def live(self) -> None:
+        async with hub.subscribe(JOBS_GROUP) as subscription:
+            while True:
+                changed = {message["job"]} if (message := await subscription.get(CHECK_SECONDS)) else set()
+                if not changed:
+                    continue
+                await asyncio.sleep(ROW_SECONDS)
+                while (message := await subscription.get(0.001)) is not None:
+                    changed.add(message["job"])
+                for job_id in sorted(changed):
+                    if html := await database_sync_to_async(row_html)(job_id):
+                        await self.send_json({"type": "row", "id": job_id, "html": html})

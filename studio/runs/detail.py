@@ -1,0 +1,108 @@
+"""Everything the run page shows before it goes live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+
+from simcore.presets import PRESETS
+from studio.jobs.lifecycle import JobState
+from studio.jobs.models import Job
+from studio.jobs.services import actions_of
+from studio.runs.fields import show, spec_groups, value_at
+from studio.runs.models import Checkpoint, Evaluation, Metric, Run, SampleGrid
+from studio.runs.rows import run_row
+
+LOG_LINES = 200
+
+
+def run_detail(run: Run) -> dict[str, Any]:
+    """The context of `runs/detail.html`."""
+    job = run.job
+    return {
+        **vars(run_row(run)),
+        "preset": run.preset,
+        "attempt": job.attempt,
+        "worker": job.worker,
+        "device": job.device,
+        "actions": actions_of(job),
+        "started": job.started_at,
+        "finished": job.finished_at,
+        "last_seq": job.event_seq,
+        "failure": job.reason if job.state == JobState.FAILED else "",
+        "summary": job.result,
+        "iterations_per_second": _iterations_per_second(run),
+        "spec_groups": _spec_groups(run),
+        "log_tail": _log_tail(job),
+        "audit": _audit(job),
+        "checkpoints": [_checkpoint(row) for row in Checkpoint.objects.filter(run=run, superseded=False)],
+        "samples": [_samples(row) for row in SampleGrid.objects.filter(run=run, superseded=False)],
+        "evaluations": list(
+            Evaluation.objects.filter(run=run, superseded=False).values("step", "source", "values", "samples", "nfe")
+        ),
+    }
+
+
+def _iterations_per_second(run: Run) -> float | None:
+    points = Metric.objects.filter(run=run, name="seconds_per_iteration", superseded=False).order_by("-step")
+    last = [value for value in points.values_list("value", flat=True)[:20] if value > 0]
+    return len(last) / sum(last) if last else None
+
+
+def _spec_groups(run: Run) -> list[dict[str, Any]]:
+    preset = PRESETS.get(run.preset)
+    standard = preset.spec.model_dump() if preset else {}
+    return [
+        {"title": group.title, "rows": [_setting(run.job.spec, standard, leaf) for leaf in group.leaves]}
+        for group in spec_groups()
+    ]
+
+
+def _setting(spec: dict[str, Any], standard: dict[str, Any], leaf: Any) -> dict[str, Any]:
+    value, preset_value = value_at(spec, leaf.path), value_at(standard, leaf.path)
+    automatic = preset_value is None or preset_value == "auto"  # resolved when the run was created
+    return {
+        "label": leaf.label,
+        "value": show(value),
+        "unit": leaf.unit,
+        "preset_value": "automatic" if automatic else show(preset_value),
+        "differs": not automatic and value != preset_value,
+        "help": leaf.help,
+    }
+
+
+def _log_tail(job: Job) -> list[dict[str, Any]]:
+    rows = job.events.filter(type="log").order_by("-seq")[:LOG_LINES]
+    return [{"at": row.at, **row.payload} for row in reversed(rows)]
+
+
+def _audit(job: Job) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": move.at,
+            "from_label": JobState(move.from_state).label if move.from_state else "",
+            "to_label": JobState(move.to_state).label,
+            "actor": move.actor,
+            "reason": move.reason,
+        }
+        for move in job.transitions.all()
+    ]
+
+
+def _checkpoint(row: Checkpoint) -> dict[str, Any]:
+    url = reverse("runs:checkpoint", args=(row.run_id, row.pk))
+    return {"id": row.pk, "step": row.step, "size": filesizeformat(row.size), "url": url, "attempt": row.attempt}
+
+
+def _samples(row: SampleGrid) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "step": row.step,
+        "source": row.source,
+        "url": reverse("runs:sample", args=(row.run_id, row.pk)),
+        "nfe": row.nfe,
+        "columns": row.columns,
+        "count": row.count,
+    }

@@ -1,0 +1,104 @@
+"""The New run form, generated from RunSpec: a setting added there appears here by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+
+from simcore.config import RunSpec, SpecError, parse_spec
+from simcore.presets import Preset
+from studio.catalog.models import Teacher
+from studio.runs.fields import Leaf, all_leaves, nest, show, spec_groups, value_at
+
+
+@dataclass(frozen=True)
+class FormGroup:
+    """A fieldset."""
+
+    name: str
+    title: str
+    help: str
+    fields: list[forms.BoundField]
+
+    @property
+    def advanced(self) -> bool:
+        """Folded away unless there is something to see."""
+        return self.name not in ("run", "objective")
+
+    @property
+    def open(self) -> bool:
+        """Something in it is wrong, or differs from the preset."""
+        return any(field.errors or str(field.value() or "") != _preset_value(field) for field in self.fields)
+
+
+class NewRunForm(forms.Form):
+    """Name, preset, and every setting of a RunSpec; `spec` holds the result after validation."""
+
+    name = forms.CharField(max_length=200, required=False, label="Name", help_text="Empty: preset and number.")
+    preset = forms.CharField(widget=forms.HiddenInput)
+    spec: RunSpec
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, preset: Preset, teacher: str = "") -> None:
+        super().__init__(data, initial={"preset": preset.name}, label_suffix="")
+        values = preset.spec.model_dump()
+        for leaf in all_leaves():
+            value = value_at(values, leaf.path)
+            self.fields[leaf.path] = _form_field(leaf, show(value))
+            self.initial[leaf.path] = teacher if leaf.path == "teacher" and teacher else show(value)
+
+    @property
+    def groups(self) -> list[FormGroup]:
+        """The settings as fieldsets; the teacher is chosen before them."""
+        groups = []
+        for group in spec_groups():
+            names = [leaf.path for leaf in group.leaves if leaf.path != "teacher"]
+            names = ["name", *names] if group.name == "run" else names
+            groups.append(FormGroup(group.name, group.title, group.help, [self[name] for name in names]))
+        return groups
+
+    def clean(self) -> dict[str, Any]:
+        values = {leaf.path: self.cleaned_data.get(leaf.path) for leaf in all_leaves()}
+        values = {path: (None if value == "" else value) for path, value in values.items()}
+        try:
+            self.spec = parse_spec(nest(values))
+        except SpecError as error:
+            for path, message in error.problems.items():
+                if path not in self.errors:
+                    self.add_error(path if path in self.fields else None, message)
+        return self.cleaned_data
+
+
+def _preset_value(field: forms.BoundField) -> str:
+    return getattr(field.field, "preset_value", str(field.value() or ""))
+
+
+def _form_field(leaf: Leaf, preset_value: str) -> forms.Field:
+    field = _plain_field(leaf)
+    field.unit, field.source, field.preset_value = leaf.unit, leaf.source, preset_value  # type: ignore[attr-defined]
+    field.widget.attrs["data-preset-value"] = preset_value
+    return field
+
+
+def _plain_field(leaf: Leaf) -> forms.Field:
+    common: dict[str, Any] = {"label": leaf.label, "help_text": leaf.help, "required": not leaf.optional}
+    if leaf.path == "teacher":
+        teachers = [(teacher.reference, teacher.title) for teacher in Teacher.objects.all()]
+        return forms.ChoiceField(choices=teachers, **common)
+    if leaf.choices:
+        return forms.ChoiceField(choices=[(choice, choice) for choice in leaf.choices], **common)
+    if leaf.type is bool:
+        return forms.BooleanField(**(common | {"required": False}))
+    if leaf.type is int:
+        return forms.IntegerField(**common, widget=forms.NumberInput(attrs=_limits(leaf)))
+    if leaf.type is float:
+        return forms.FloatField(**common, widget=forms.NumberInput(attrs={"step": "any", **_limits(leaf)}))
+    return forms.CharField(**common)
+
+
+def _limits(leaf: Leaf) -> dict[str, str]:
+    """The browser's own hints; the server's word is pydantic's."""
+    names = {"ge": "min", "gt": "min", "le": "max", "lt": "max"}
+    return {names[name]: show(bound) for name, bound in leaf.bounds.items()}

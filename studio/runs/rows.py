@@ -1,0 +1,95 @@
+"""A run as a row of the list: gathered for many runs with a constant number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.template.loader import render_to_string
+
+from studio.jobs.lifecycle import JobState, RequestedAction
+from studio.jobs.models import Job
+from studio.runs.charts import sparklines
+from studio.runs.models import Evaluation, Run
+
+DISTANCE_LABELS = {"pseudo_huber": "pseudo-Huber"}
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """What `runs/_row.html` shows."""
+
+    id: int
+    name: str
+    state: str
+    state_label: str
+    reason: str
+    teacher_title: str
+    objective: str
+    step: int
+    total_steps: int
+    progress: int
+    frechet: float | None
+    teacher_frechet: float | None
+    sparkline: str
+    created: datetime
+    owner: str
+
+
+def run_rows(runs: Sequence[Run]) -> list[RunRow]:
+    """Rows in the order of `runs`, which come with job, owner and teacher selected."""
+    ids = [run.pk for run in runs]
+    frechet = _latest_frechet(ids)
+    lines = sparklines({run.pk: max(run.job.total_steps, 1) for run in runs}, "student_loss")
+    return [_row(run, frechet, lines.get(run.pk, "")) for run in runs]
+
+
+def run_row(run: Run) -> RunRow:
+    """One run's row."""
+    return run_rows([run])[0]
+
+
+def row_html(run_id: int) -> str:
+    """The rendered row of one run; empty where there is none."""
+    run = Run.objects.select_related("job__owner", "teacher").filter(pk=run_id).first()
+    return render_to_string("runs/_row.html", {"run": run_row(run)}) if run else ""
+
+
+def _latest_frechet(run_ids: Sequence[int]) -> dict[tuple[int, str], float]:
+    rows = Evaluation.objects.filter(run_id__in=run_ids, superseded=False).order_by("step", "pk")
+    return {(row.run_id, row.source): row.values["frechet"] for row in rows if "frechet" in row.values}
+
+
+def _row(run: Run, frechet: dict[tuple[int, str], float], sparkline: str) -> RunRow:
+    job = run.job
+    return RunRow(
+        id=run.pk,
+        name=run.name,
+        state=job.state,
+        state_label=JobState(job.state).label,
+        reason=_reason(job),
+        teacher_title=run.teacher.title,
+        objective=objective_label(job),
+        step=job.step,
+        total_steps=job.total_steps,
+        progress=min(100, 100 * job.step // max(job.total_steps, 1)),
+        frechet=frechet.get((run.pk, "student")),
+        teacher_frechet=frechet.get((run.pk, "teacher")),
+        sparkline=sparkline,
+        created=job.created_at,
+        owner=job.owner.get_username(),
+    )
+
+
+def _reason(job: Job) -> str:
+    if job.requested_action:
+        return f"{RequestedAction(job.requested_action).label}…"
+    return job.reason
+
+
+def objective_label(job: Job) -> str:
+    """Short, as in "SIM · pseudo-Huber"."""
+    objective = job.spec["objective"]
+    distance = objective["distance"]
+    return f"{objective['name'].upper()} · {DISTANCE_LABELS.get(distance, distance)}"

@@ -1,0 +1,40 @@
+"""Verbs on runs."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from simcore.config import RunSpec
+from simcore.presets import find_preset
+from simcore.resolve import resolve
+from studio.accounts.models import User
+from studio.catalog.models import Teacher
+from studio.jobs.models import Job
+from studio.jobs.services import job_create
+from studio.runs.distillation import DISTILLATION
+from studio.runs.models import Run
+
+
+def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
+    """Queue a distillation. Raises Teacher.DoesNotExist where the spec's teacher is not in the catalogue."""
+    teacher = Teacher.objects.get(reference=spec.teacher)
+    resolved = resolve(spec, teacher.read_card())
+    with transaction.atomic():
+        job = job_create(
+            kind=DISTILLATION,
+            owner=owner,
+            spec=resolved.model_dump(mode="json"),
+            total_steps=resolved.iterations,
+        )
+        return Run.objects.create(job=job, name=name or _default_name(job, preset), preset=preset, teacher=teacher)
+
+
+def _default_name(job: Job, preset: str) -> str:
+    return f"{preset} {job.pk}"
+
+
+def demo_run_create(owner: User) -> Run | None:
+    """Queue the demo distillation where no run exists yet."""
+    if Run.objects.exists():
+        return None
+    return run_create(owner=owner, name="Demo: digits", preset="digits-demo", spec=find_preset("digits-demo").spec)

@@ -1,0 +1,153 @@
+"""One attempt at a job: start its trainer, store what it says, pass on what people ask, and say how it ended."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from pydantic import ValidationError
+
+from simcore.events import Event, Failed, Finished, Log, Stopped, parse_event
+from studio.jobs.kinds import kind_of
+from studio.jobs.lifecycle import JobState, RequestedAction
+from studio.jobs.models import Job
+from studio.jobs.services import LeaseLost, job_end, job_interrupted, job_record, job_renew
+from workers.trainer_process import TrainerProcess
+
+logger = logging.getLogger(__name__)
+
+BATCH_SECONDS = 0.1
+BATCH_EVENTS = 500
+BEAT_SECONDS = 1.0
+LOG_TAIL_BYTES = 2_000
+
+
+def run_attempt(job: Job, stopping: threading.Event) -> None:
+    """Work on a claimed job until it ends, is taken away, or `stopping` is set."""
+    assert job.lease_token is not None
+    folder = attempt_folder(job)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments = kind_of(job).prepare(job, folder)
+        with TrainerProcess(arguments, stderr=folder / "stderr.log") as trainer:
+            Attempt(job.pk, job.lease_token, trainer, folder / "stderr.log", stopping).follow()
+    except LeaseLost:
+        logger.warning("job %s: the lease was lost; the trainer is stopped", job.pk)
+    except OSError as error:
+        reason = f"the attempt's folder {folder} cannot be used: {error.strerror or error}"
+        logger.error("job %s: %s", job.pk, reason)
+        job_end(job.pk, job.lease_token, JobState.FAILED, reason=reason)
+
+
+def attempt_folder(job: Job) -> Path:
+    """Where this attempt writes, and nowhere else."""
+    return Path(settings.RUNS_FOLDER) / str(job.pk) / "attempts" / str(job.attempt)
+
+
+class Attempt:
+    """The pump between a trainer and the job's rows."""
+
+    def __init__(
+        self, job_id: int, token: uuid.UUID, trainer: TrainerProcess, stderr: Path, stopping: threading.Event
+    ) -> None:
+        self._job_id, self._token = job_id, token
+        self._trainer, self._stderr, self._stopping = trainer, stderr, stopping
+        self._pending: list[Event] = []
+        self._last: Event | None = None
+        self._requested = ""  # by people, as stored
+        self._asked = ""  # of the trainer, last
+        self._stored_at = self._heard_at = time.monotonic()
+        self._kill_at = float("inf")
+        self._hung = False
+
+    def follow(self) -> None:
+        """Pump until the trainer's pipe closes, then end the job. Raises LeaseLost."""
+        while (lines := self._trainer.read_lines(self._patience())) is not None:
+            self._take(lines)
+            if self._due():
+                self._store()
+            self._pass_on()
+            self._watch()
+        self._store()
+        self._end(self._trainer.exit_code())
+
+    # ---- events in
+
+    def _patience(self) -> float:
+        wait = BATCH_SECONDS if self._pending else BEAT_SECONDS
+        return max(0.0, self._stored_at + wait - time.monotonic())
+
+    def _take(self, lines: list[bytes]) -> None:
+        for line in lines:
+            self._heard_at = time.monotonic()
+            try:
+                self._last = parse_event(line)
+            except ValidationError:
+                self._last = Log(level="warning", message=line.decode(errors="replace")[:2000])
+            self._pending.append(self._last)
+
+    def _due(self) -> bool:
+        return self._patience() == 0.0 or len(self._pending) >= BATCH_EVENTS
+
+    def _store(self) -> None:
+        if self._pending:
+            self._requested = job_record(self._job_id, self._token, self._pending)
+            self._pending = []
+        else:
+            self._requested = job_renew(self._job_id, self._token)
+        self._stored_at = time.monotonic()
+
+    # ---- requests out
+
+    def _pass_on(self) -> None:
+        action = RequestedAction.PAUSE.value if self._stopping.is_set() and not self._requested else self._requested
+        if action == self._asked:
+            return
+        self._asked = action
+        if action:
+            self._trainer.ask(action)
+        if action == RequestedAction.CANCEL or self._stopping.is_set():
+            self._kill_at = min(self._kill_at, time.monotonic() + settings.STOP_SECONDS)
+
+    def _watch(self) -> None:
+        """Kill a trainer that is hung, or that does not stop in time."""
+        now = time.monotonic()
+        self._hung = now - self._heard_at > settings.STALL_SECONDS
+        if self._hung or now > self._kill_at:
+            self._trainer.kill()
+
+    # ---- the end
+
+    def _end(self, exit_code: int) -> None:
+        last = self._last
+        if isinstance(last, Finished):
+            self._job_end(JobState.SUCCEEDED, result=last.summary)
+        elif isinstance(last, Failed):
+            self._job_end(JobState.FAILED, reason=last.reason)
+        elif self._requested == RequestedAction.CANCEL:
+            self._job_end(JobState.CANCELLED)
+        elif self._stopping.is_set() and self._requested != RequestedAction.PAUSE:
+            self._job_end(JobState.QUEUED, reason="its worker was stopped")
+        elif isinstance(last, Stopped):
+            self._job_end(JobState.PAUSED)
+        elif self._hung:
+            self._job_end(JobState.FAILED, reason=f"the trainer said nothing for {settings.STALL_SECONDS:.0f} s")
+        elif exit_code < 0:
+            name = signal.Signals(-exit_code).name
+            job_interrupted(self._job_id, self._token, reason=f"the trainer was killed by {name}")
+        else:
+            reason = f"the trainer ended with exit code {exit_code}: {self._log_tail()}"
+            self._job_end(JobState.FAILED, reason=reason)
+
+    def _job_end(self, state: JobState, *, reason: str = "", result: dict[str, object] | None = None) -> None:
+        job_end(self._job_id, self._token, state, reason=reason, result=result)
+
+    def _log_tail(self) -> str:
+        with self._stderr.open("rb") as file:
+            file.seek(max(0, self._stderr.stat().st_size - LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace").strip()
