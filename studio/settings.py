@@ -103,10 +103,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = PROJECT / "frontend" / "static"
-STATICFILES_DIRS = [PROJECT / "frontend" / "dist"]
-WHITENOISE_USE_FINDERS = True
-DJANGO_VITE = {"default": {"manifest_path": PROJECT / "frontend" / "dist" / "manifest.json"}}
+STATIC_ROOT = PROJECT / "frontend" / "dist"
+DJANGO_VITE = {"default": {"manifest_path": STATIC_ROOT / "manifest.json"}}
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

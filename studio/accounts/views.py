@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth import views
-from django.contrib.auth.forms import SetPasswordForm
+from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpResponse
 from django.urls import reverse_lazy
-
-from studio.accounts.models import User
 
 
 class SignIn(views.LoginView):
@@ -23,8 +21,8 @@ class ChangePassword(views.PasswordChangeView):
     template_name = "registration/password_change.html"
     success_url = reverse_lazy("runs:list")
 
-    def form_valid(self, form: SetPasswordForm[User]) -> HttpResponse:
-        form.user.has_initial_password = False
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        form.user.has_initial_password = False  # saved with the password
         response = super().form_valid(form)
         messages.success(self.request, "Your password is changed.")
         return response

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
-from channels.layers import get_channel_layer
+from studio.jobs.publisher import channel_layer
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Hub:
             await asyncio.sleep(1)
 
     async def _forward(self, group: str, ready: asyncio.Event) -> None:
-        layer = get_channel_layer()
+        layer = channel_layer()
         channel = await layer.new_channel()
         await layer.group_add(group, channel)
         ready.set()

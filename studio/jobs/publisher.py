@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from functools import cache
 from typing import Any
 
-from channels.layers import get_channel_layer
+from channels.layers import BaseChannelLayer, get_channel_layer
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,16 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _send(group: str, message: dict[str, Any]) -> None:
+def channel_layer() -> BaseChannelLayer:
+    """The configured layer: Redis publish and subscribe."""
     layer = get_channel_layer()
-    asyncio.run_coroutine_threadsafe(layer.group_send(group, message), _loop()).add_done_callback(_log_failure)
+    assert layer is not None
+    return layer
+
+
+def _send(group: str, message: dict[str, Any]) -> None:
+    sending = channel_layer().group_send(group, message)
+    asyncio.run_coroutine_threadsafe(sending, _loop()).add_done_callback(_log_failure)
 
 
 def _log_failure(future: Future[None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from django.db.models import Avg, F, Max, Min
 
@@ -41,15 +41,12 @@ def bucketed_series(
     )
     series: dict[str, Series] = {name: {"step": [], "min": [], "max": [], "mean": []} for name in names}
     for row in rows:
-        _add(series[row["name"]], row)
+        columns = series[row["name"]]
+        columns["step"].append(row["first"])
+        columns["min"].append(row["least"])
+        columns["max"].append(row["greatest"])
+        columns["mean"].append(row["mean"])
     return series
-
-
-def _add(series: Series, row: dict[str, Any]) -> None:
-    series["step"].append(row["first"])
-    series["min"].append(row["least"])
-    series["max"].append(row["greatest"])
-    series["mean"].append(row["mean"])
 
 
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_POINTS = 100, 24, 50

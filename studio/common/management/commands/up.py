@@ -25,7 +25,7 @@ READY_SECONDS = 60.0
 
 class Command(BaseCommand):
     help = "Start Redis, the web server, the workers and beat; stop them all with Ctrl-C."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         environment: Environment = settings.ENVIRONMENT
