@@ -1,0 +1,119 @@
+import type uPlot from "uplot";
+import { tick } from "../lib/format.ts";
+
+export interface Line {
+  label: string;
+  color: string;
+  dash: number[];
+}
+
+export interface Look {
+  text: string;
+  grid: string;
+  font: string;
+}
+
+export interface ChartSpec {
+  lines: Line[];
+  teacher: boolean;
+  log: "linear" | "log" | "signed-log";
+  look: Look;
+  size: { width: number; height: number };
+  range: () => [number, number];
+  onCursor: () => void;
+  onZoom: (range: [number, number] | null) => void;
+}
+
+export const DASHES = [[], [6, 4], [2, 3]];
+/** Columns of data for each line: the top and bottom of its band, and the line. */
+export const COLUMNS = 3;
+
+/** Everything uPlot is told. Columns: steps; for each line top, bottom, line; last the teacher where there is one. */
+export function chartOptions(spec: ChartSpec): uPlot.Options {
+  const { lines, look } = spec;
+  const series: uPlot.Series[] = [{}];
+  for (const line of lines) {
+    const raw = { stroke: fade(line.color, 0.35), width: 1, points: { show: false }, spanGaps: true };
+    series.push(raw, raw, {
+      label: line.label,
+      stroke: line.color,
+      width: 1.75,
+      dash: line.dash,
+      spanGaps: true,
+      points: { show: false },
+    });
+  }
+  if (spec.teacher) series.push({ label: "teacher", stroke: look.text, width: 1.25, dash: [2, 4], points: { show: false } });
+  return {
+    ...spec.size,
+    series,
+    bands: lines.map((line, i) => ({ series: [COLUMNS * i + 1, COLUMNS * i + 2], fill: fade(line.color, 0.16) })),
+    scales: { x: { time: false, range: () => spec.range() }, y: verticalScale(spec.log) },
+    axes: [axis(look, { size: 28, space: 72 }), axis(look, { size: 56, space: 28 })],
+    legend: { show: false },
+    padding: [8, 12, 0, 0],
+    cursor: {
+      sync: { key: "run", filters: { pub: (type) => type === "mousemove" || type === "mouseleave", sub: () => true } },
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 7, show: (plot, i) => (isLine(i, lines.length) ? cursorPoint(plot, i) : document.createElement("i")) },
+      bind: {
+        dblclick: () => () => {
+          spec.onZoom(null);
+          return null;
+        },
+      },
+    },
+    hooks: {
+      setCursor: [spec.onCursor],
+      setSelect: [(plot) => select(plot, spec)],
+    },
+  };
+}
+
+function isLine(index: number, lines: number): boolean {
+  return index > COLUMNS * lines || index % COLUMNS === 0;
+}
+
+function cursorPoint(plot: uPlot, index: number): HTMLElement {
+  const point = document.createElement("div");
+  point.style.background = String(typeof plot.series[index]?.stroke === "function" ? "" : plot.series[index]?.stroke);
+  return point;
+}
+
+function select(plot: uPlot, spec: ChartSpec): void {
+  const { left, width } = plot.select;
+  if (width < 4) return;
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  spec.onZoom([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
+}
+
+function axis(look: Look, size: { size: number; space: number }): uPlot.Axis {
+  return {
+    ...size,
+    stroke: look.text,
+    font: look.font,
+    gap: 6,
+    grid: { stroke: look.grid, width: 1 },
+    ticks: { show: false },
+    values: (_plot, values) => values.map((value) => (value === null ? "" : tick(value))),
+  };
+}
+
+/** The axis is as tall as the values, with a little air. */
+function verticalScale(kind: ChartSpec["log"]): uPlot.Scale {
+  if (kind === "log") return { distr: 3, range: (_plot, min, max) => (min > 0 ? [min / 1.15, max * 1.15] : [0.1, 1]) };
+  const range: uPlot.Range.Function = (_plot, min, max) => {
+    if (min == null || max == null) return [0, 1];
+    const air = (max - min || Math.abs(max) || 1) * 0.06;
+    return [min - air, max + air];
+  };
+  return kind === "signed-log" ? { distr: 4, asinh: 1, range } : { range };
+}
+
+/** `color` is a computed rgb(...) colour. */
+function fade(color: string, alpha: number): string {
+  return color.replace(/^rgba?\(([^)]*)\)$/, (_whole, parts: string) => {
+    const [r, g, b] = parts.split(/[\s,/]+/);
+    return `rgba(${r}, ${g}, ${b}, ${alpha})`;
+  });
+}

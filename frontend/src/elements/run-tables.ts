@@ -1,0 +1,117 @@
+import { find, make } from "../lib/dom.ts";
+import { bytes, count, figure, moment } from "../lib/format.ts";
+import { survives, type Checkpoint, type Evaluation, type RunEvent, type StateMove } from "../lib/protocol.ts";
+import { joinRun } from "./run-page.ts";
+
+/** A table whose rows come with events and go when an attempt starts from an earlier step. */
+abstract class RunTable extends HTMLElement {
+  protected body!: HTMLElement;
+
+  connectedCallback(): void {
+    this.body = find(this, "tbody");
+    joinRun(this, {
+      onEvents: (events) => {
+        for (const event of events) {
+          if (event.type === "started") this.restart(event.step);
+          else this.take(event);
+        }
+        this.update();
+      },
+    });
+    this.update();
+  }
+
+  protected abstract take(event: RunEvent): void;
+
+  /** Newest first. */
+  protected add(row: HTMLElement): void {
+    this.body.prepend(row);
+  }
+
+  private restart(step: number): void {
+    for (const row of this.body.querySelectorAll<HTMLElement>("tr")) {
+      if (!survives(Number(row.dataset["step"]), step)) row.remove();
+    }
+  }
+
+  private update(): void {
+    const empty = !this.body.childElementCount;
+    find<HTMLElement>(this, "[data-empty]").hidden = !empty;
+    find<HTMLElement>(this, "table").hidden = empty;
+  }
+}
+
+export class RunEvaluations extends RunTable {
+  override connectedCallback(): void {
+    super.connectedCallback();
+    for (const row of this.body.querySelectorAll<HTMLElement>("tr")) fill(row);
+  }
+
+  protected take(event: RunEvent): void {
+    if (event.type !== "evaluation") return;
+    const row = evaluationRow(event);
+    fill(row);
+    this.add(row);
+  }
+}
+
+function evaluationRow(evaluation: Evaluation): HTMLElement {
+  const { source, step, samples, nfe } = evaluation;
+  const row = make("tr", "", { "data-source": source, "data-step": `${step}`, "data-samples": `${samples}`, "data-nfe": `${nfe}` });
+  for (const [name, value] of Object.entries(evaluation.values)) row.setAttribute(`data-value-${name}`, String(value));
+  return row;
+}
+
+function fill(row: HTMLElement): void {
+  const value = (name: string, write: (value: number) => string): string => {
+    const text = row.getAttribute(`data-value-${name}`);
+    return text === null ? "–" : write(Number(text));
+  };
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const { source, step, samples, nfe } = row.dataset;
+  const cells = [
+    value("frechet", figure),
+    value("frechet_heldout", figure),
+    value("accuracy", percent),
+    count(Number(samples)),
+    nfe ?? "",
+  ];
+  const number = (text: string): HTMLElement => make("td", text, { class: "num" });
+  row.replaceChildren(make("td", source), number(source === "teacher" ? "–" : count(Number(step))), ...cells.map(number));
+}
+
+export class RunCheckpoints extends RunTable {
+  protected take(event: RunEvent): void {
+    if (event.type === "checkpoint") this.add(checkpointRow(event));
+  }
+}
+
+function checkpointRow({ step, size, url }: Checkpoint): HTMLElement {
+  const row = make("tr", "", { "data-step": String(step) });
+  const link = make("a", "Download", { href: url, download: "", "aria-label": `Download the checkpoint of step ${count(step)}` });
+  const cell = make("td");
+  cell.append(link);
+  row.append(make("td", count(step), { class: "num" }), make("td", bytes(size), { class: "num" }), cell);
+  return row;
+}
+
+/** Every move between states. */
+export class RunAudit extends HTMLElement {
+  connectedCallback(): void {
+    const list = find(this, "ol");
+    joinRun(this, {
+      onEvents: (events) => {
+        for (const event of events) if (event.type === "state" && event.from !== event.to) list.prepend(moveItem(event.at, event));
+      },
+    });
+  }
+}
+
+function moveItem(at: string, move: StateMove): HTMLElement {
+  const text = make("span", move.from_label ? `${move.from_label} → ` : "");
+  text.append(make("strong", move.to_label), move.actor ? ` by ${move.actor}` : "");
+  if (move.reason) text.append(make("span", `: ${move.reason}`, { class: "soft" }));
+  const item = make("li");
+  item.append(make("time", moment(at), { datetime: at }), text);
+  return item;
+}

@@ -1,0 +1,69 @@
+import htmx from "htmx.org";
+import type { RowMessage } from "../lib/protocol.ts";
+import { Reconnecting, type Connection } from "../lib/socket.ts";
+import { showAges } from "../shell/times.ts";
+
+const SAID: Record<Connection, string> = {
+  open: "live",
+  disconnected: "disconnected, trying again",
+  "signed-out": "signed out, reload the page",
+};
+
+/** The table of runs: replaces rows as they change, and adds new ones where the first page is shown. */
+export class RunsLive extends HTMLElement {
+  private connection: Reconnecting | undefined;
+  private missed = false;
+
+  connectedCallback(): void {
+    this.connection = new Reconnecting(
+      () => this.dataset["url"]!,
+      (data) => this.take(data as RowMessage),
+      (status) => this.status(status),
+    );
+    this.connection.open();
+  }
+
+  disconnectedCallback(): void {
+    this.connection?.close();
+  }
+
+  private status(status: Connection): void {
+    const open = status === "open";
+    const dot = document.getElementById("runs-connection");
+    if (dot) {
+      dot.dataset["status"] = open ? "live" : "disconnected";
+      dot.textContent = SAID[status];
+    }
+    if (open && this.missed) void this.refresh();
+    this.missed ||= !open;
+  }
+
+  /** Rows may have changed while we were away. */
+  private async refresh(): Promise<void> {
+    this.missed = false;
+    await htmx.ajax("get", location.href, { target: `#${this.id}`, swap: "outerHTML" });
+  }
+
+  private take(message: RowMessage): void {
+    if (message.type !== "row") return;
+    const fresh = rowOf(message.html);
+    const old = this.querySelector(`#run-${message.id}`);
+    const focused = old?.contains(document.activeElement) ? document.activeElement!.id : "";
+    if (old) old.replaceWith(fresh);
+    else if (this.dataset["insert"] === "true") this.insert(fresh);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    showAges(fresh);
+  }
+
+  private insert(row: Element): void {
+    const body = this.querySelector("tbody");
+    if (body) body.prepend(row);
+    else void this.refresh(); // the first run takes the place of the empty page
+  }
+}
+
+function rowOf(html: string): Element {
+  const template = document.createElement("template");
+  template.innerHTML = html.trim();
+  return template.content.firstElementChild!;
+}
