@@ -1,5 +1,6 @@
 import type uPlot from "uplot";
 import { tick } from "../lib/format.ts";
+import type { VerticalScale } from "./chart-scales.ts";
 
 export interface Line {
   label: string;
@@ -16,7 +17,7 @@ export interface Look {
 export interface ChartSpec {
   lines: Line[];
   teacher: boolean;
-  log: "linear" | "log" | "signed-log";
+  scale: VerticalScale;
   look: Look;
   size: { width: number; height: number };
   range: () => [number, number];
@@ -48,8 +49,8 @@ export function chartOptions(spec: ChartSpec): uPlot.Options {
     ...spec.size,
     series,
     bands: lines.map((line, i) => ({ series: [COLUMNS * i + 1, COLUMNS * i + 2], fill: fade(line.color, 0.16) })),
-    scales: { x: { time: false, range: () => spec.range() }, y: verticalScale(spec.log) },
-    axes: [axis(look, { size: 28, space: 72 }), axis(look, { size: 56, space: 28 })],
+    scales: { x: { time: false, range: () => spec.range() }, y: spec.scale.scale },
+    axes: [axis(look, { size: 28, space: 72 }), { ...axis(look, { size: 56, space: 28 }), ...spec.scale.ticks }],
     legend: { show: false },
     padding: [8, 12, 0, 0],
     cursor: {
@@ -97,17 +98,6 @@ function axis(look: Look, size: { size: number; space: number }): uPlot.Axis {
     ticks: { show: false },
     values: (_plot, values) => values.map((value) => (value === null ? "" : tick(value))),
   };
-}
-
-/** The axis is as tall as the values, with a little air. */
-function verticalScale(kind: ChartSpec["log"]): uPlot.Scale {
-  if (kind === "log") return { distr: 3, range: (_plot, min, max) => (min > 0 ? [min / 1.15, max * 1.15] : [0.1, 1]) };
-  const range: uPlot.Range.Function = (_plot, min, max) => {
-    if (min == null || max == null) return [0, 1];
-    const air = (max - min || Math.abs(max) || 1) * 0.06;
-    return [min - air, max + air];
-  };
-  return kind === "signed-log" ? { distr: 4, asinh: 1, range } : { range };
 }
 
 /** `color` is a computed rgb(...) colour. */

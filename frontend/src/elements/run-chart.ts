@@ -4,6 +4,7 @@ import { find, throttled } from "../lib/dom.ts";
 import { count, figure } from "../lib/format.ts";
 import { smooth } from "../lib/smooth.ts";
 import { chartOptions, COLUMNS, DASHES, type ChartSpec, type Line, type Look } from "./chart-options.ts";
+import { verticalScale, type Distribution } from "./chart-scales.ts";
 import { joinRun, type RunPage } from "./run-page.ts";
 
 type Column = (number | null | undefined)[];
@@ -120,11 +121,16 @@ export class RunChart extends HTMLElement {
     return [...both.slice(0, -1), Array.from(both[0], () => this.teacher)] as unknown as uPlot.AlignedData;
   }
 
-  /** uPlot's number for the kind of axis: 1 linear, 3 logarithmic, 4 logarithmic on both sides of zero. */
-  private distribution(): 1 | 3 | 4 {
+  private distribution(): Distribution {
     if (!this.log) return 1;
     const signed = this.names.some((name) => this.page.curves.get(name).min.some((value) => value <= 0));
     return signed ? 4 : 3;
+  }
+
+  /** The greatest absolute value shown. */
+  private greatest(): number {
+    const ends = this.names.flatMap((name) => [this.page.curves.get(name).min, this.page.curves.get(name).max]).flat();
+    return ends.reduce((best, value) => Math.max(best, Math.abs(value)), 0);
   }
 
   private spec(): ChartSpec {
@@ -140,7 +146,7 @@ export class RunChart extends HTMLElement {
       lines,
       look,
       teacher: this.showsTeacher,
-      log: ({ 1: "linear", 3: "log", 4: "signed-log" } as const)[this.distribution()],
+      scale: verticalScale(this.distribution(), this.greatest()),
       size: this.size(),
       range: () => this.page.range,
       onCursor: () => this.describe(),
@@ -165,8 +171,8 @@ export class RunChart extends HTMLElement {
     const last = lastIndex(line!);
     if (last < 0) return readoutItem(key, label, "–");
     if (at === null) {
-      const least = figure(extreme(bottom!, Math.min));
-      return readoutItem(key, label, figure(line![last]!), `min ${least} · max ${figure(extreme(top!, Math.max))}`);
+      const range = `min ${figure(extreme(bottom!, Math.min))} · max ${figure(extreme(top!, Math.max))}`;
+      return readoutItem(key, label, figure(line![last]!), range, this.names.length > 1);
     }
     const value = line![at];
     return readoutItem(key, label, value == null ? "–" : figure(value), i === 0 ? `step ${count(steps![at]!)}` : "");
@@ -223,7 +229,7 @@ function extreme(column: Column, pick: (a: number, b: number) => number): number
   return column.reduce<number>((best, value) => (value == null ? best : Number.isNaN(best) ? value : pick(best, value)), NaN);
 }
 
-function readoutItem([dash, color]: [string, string], label: string, value: string, rest = ""): HTMLElement {
+function readoutItem([dash, color]: [string, string], label: string, value: string, rest = "", quiet = false): HTMLElement {
   const item = document.createElement("span");
   item.className = "readout-item";
   const sample = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -237,6 +243,9 @@ function readoutItem([dash, color]: [string, string], label: string, value: stri
   sample.append(stroke);
   const strong = document.createElement("strong");
   strong.textContent = value;
-  item.append(sample, label ? `${label} ` : "", strong, rest ? ` ${rest}` : "");
+  const more = document.createElement("span");
+  more.textContent = rest && ` ${rest}`;
+  more.hidden = quiet; // for the summary only
+  item.append(sample, label && `${label} `, strong, more);
   return item;
 }

@@ -7,14 +7,16 @@ const MOST_LINES = 1000;
 
 /** The log's tail: follows the newest line unless the reader scrolled up. */
 export class RunLog extends HTMLElement {
+  private place!: HTMLElement;
   private lines!: HTMLElement;
   private button!: HTMLButtonElement;
   private following = true;
 
   connectedCallback(): void {
+    this.place = find(this, "[role=log]");
     this.lines = find(this, "ol");
     this.button = find(this, "[data-follow]");
-    this.lines.addEventListener("scroll", () => this.notice());
+    this.place.addEventListener("scroll", () => this.notice());
     this.button.addEventListener("click", () => this.follow());
     this.follow();
     joinRun(this, { onEvents: (events) => this.take(events) });
@@ -29,13 +31,13 @@ export class RunLog extends HTMLElement {
   }
 
   private notice(): void {
-    const { scrollTop, scrollHeight, clientHeight } = this.lines;
+    const { scrollTop, scrollHeight, clientHeight } = this.place;
     this.following = scrollHeight - scrollTop - clientHeight < 24;
     this.button.hidden = this.following;
   }
 
   private follow(): void {
-    this.lines.scrollTop = this.lines.scrollHeight;
+    this.place.scrollTop = this.place.scrollHeight;
     this.following = true;
     this.button.hidden = true;
   }
