@@ -16,6 +16,15 @@ from simcore.config import Spec
 BUNDLED_TEACHERS = Path(__file__).parent / "assets" / "teachers"
 
 
+class TeacherEvaluation(Spec):
+    """A measurement of the teacher, kept so that runs that would repeat it exactly need not."""
+
+    samples: int
+    steps: int
+    extractor_sha256: str
+    values: dict[str, float]
+
+
 class TeacherCard(Spec):
     """A teacher's facts. `config` is what `simcore.teachers.build_denoiser` takes."""
 
@@ -29,7 +38,7 @@ class TeacherCard(Spec):
     sha256: str = Field(description="hash of teacher.safetensors", pattern="^[0-9a-f]{64}$")
     config: dict[str, Any]
     command: str = ""
-    frechet: dict[str, float] = Field(default_factory=dict)
+    evaluation: TeacherEvaluation | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -1,0 +1,44 @@
+"""`python -m simcore`: the algorithm's command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from simcore.commands import distill, inspect, pretrain
+from simcore.commands.common import CommandError
+
+EXIT_BAD_INPUT = 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m simcore", description="One-step diffusion distillation.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    distill.add_distill(commands.add_parser("distill", help="distil a teacher into a one-step student"))
+    pretrain.add_pretrain(commands.add_parser("pretrain", help="train a teacher on a data set"))
+    pretrain.add_train_classifier(commands.add_parser("train-classifier", help="train a feature extractor"))
+    inspect.add_sample(commands.add_parser("sample", help="draw a grid of samples"))
+    inspect.add_evaluate(commands.add_parser("evaluate", help="measure a student or a teacher"))
+    return parser
+
+
+def main() -> int:
+    arguments = build_parser().parse_args()
+    try:
+        code: int = arguments.command(arguments)
+        return code
+    except (CommandError, ValueError, OSError) as error:
+        print(f"error: {_message(error)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        return 130
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""What the commands share. Torch-free."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from simcore.config import SpecError
+
+
+class CommandError(Exception):
+    """The command cannot do what was asked; the message is for the user."""
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The `--set key.path=value` option."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        help="set one field of the specification, e.g. --set denoiser_optimizer.learning_rate=2e-4",
+    )  # fmt: skip
+
+
+def with_settings(data: dict[str, Any], settings: Iterable[str], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Plain spec data with `key.path=value` settings and the overrides that are not None. Raises SpecError."""
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        if not equals:
+            raise SpecError({setting: "expected key.path=value"})
+        _put(data, path, _plain(value))
+    for path, value in overrides.items():
+        if value is not None:
+            _put(data, path, value)
+    return data
+
+
+def _plain(text: str) -> Any:
+    """Lists and null as in JSON; the rest stays text, which the specification's types convert."""
+    try:
+        return json.loads(text) if text == "null" or text.startswith("[") else text
+    except ValueError:
+        return text
+
+
+def _put(data: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for parent in parents:
+        data = data.get(parent, {})
+        if not isinstance(data, dict):
+            raise SpecError({path: f"'{parent}' has no fields"})
+    if last not in data:
+        raise SpecError({path: f"no such setting; known here: {', '.join(data)}"})
+    data[last] = value
+
+
+def differences(first: BaseModel, second: BaseModel) -> list[str]:
+    """Dotted paths of the fields in which two specifications of one kind differ."""
+    found = []
+    for name in type(first).model_fields:
+        a, b = getattr(first, name), getattr(second, name)
+        if isinstance(a, BaseModel) and isinstance(b, BaseModel):
+            found += [f"{name}.{path}" for path in differences(a, b)]
+        elif a != b:
+            found.append(name)
+    return found

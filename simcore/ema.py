@@ -1,0 +1,33 @@
+"""Exponential moving average of weights, its half-life counted in images. As in EDM and SiD."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from simcore.config import EmaSpec
+
+
+def ema_decay(spec: EmaSpec, images_seen: int, batch_size: int) -> float:
+    """The share of the old average that one update of `batch_size` images keeps.
+
+    The half-life is `half_life_kimg` thousand images, at most `ramp_up` of the images seen so far (0: no limit).
+    A half-life of 0 keeps nothing: the average is the weights themselves.
+    """
+    half_life = spec.half_life_kimg * 1000
+    if spec.ramp_up:
+        half_life = min(half_life, images_seen * spec.ramp_up)
+    return float(0.5 ** (batch_size / half_life)) if half_life > 0 else 0.0
+
+
+def average_copy(module: nn.Module) -> nn.Module:
+    """A frozen copy of the module, to be the average."""
+    return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
+    """average ← decay·average + (1 − decay)·module, parameter by parameter."""
+    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)

@@ -1,0 +1,48 @@
+"""Images as 8-bit pixels and as PNG grids."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from simcore.checkpoint import write_atomically
+
+_SMALLEST_TILE = 32
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[−1, 1] → 0..255, rounded and clamped, uint8 of the same shape. Raises ValueError on non-finite values."""
+    if not torch.isfinite(images).all():
+        raise ValueError("images hold non-finite values")
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def grid_columns(count: int, label_dim: int) -> int:
+    """Columns of a grid of `count` images: one a class where that is feasible, else about a square."""
+    return label_dim if 1 < label_dim <= min(16, count) else math.ceil(math.sqrt(count))
+
+
+def save_grid(path: Path, images: Tensor, columns: int) -> None:
+    """Write images [N, 1 or 3, H, W] in [−1, 1] as one PNG, row by row; small images are enlarged by whole factors.
+
+    Raises OSError where the file cannot be written.
+    """
+    pixels = to_uint8(images).numpy()
+    count, channels, height, width = pixels.shape
+    rows = math.ceil(count / columns)
+    padded = np.zeros((rows * columns, channels, height, width), np.uint8)
+    padded[:count] = pixels
+    sheet = padded.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    sheet = sheet.reshape(rows * height, columns * width, channels)
+    factor = max(1, _SMALLEST_TILE // max(height, width))
+    sheet = sheet.repeat(factor, axis=0).repeat(factor, axis=1)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(buffer, "PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,144 @@
+"""A compact U-Net for small images (8×8 to 32×32), class-conditional or not. Ours; blocks as in EDM's family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def positional_embedding(values: Tensor, width: int) -> Tensor:
+    """[B] → [B, width]: cosines and sines at geometrically spaced frequencies from 1 down to 1e-4."""
+    half = width // 2
+    frequencies = torch.exp(-math.log(1e4) * torch.arange(half, device=values.device) / (half - 1))
+    angles = values[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(min(32, channels // 4), channels)
+
+
+def _quiet(layer: nn.Conv2d) -> nn.Conv2d:
+    """Start a residual branch's last layer near zero, so that a new block is close to the identity."""
+    with torch.no_grad():
+        layer.weight.mul_(1e-3)
+        assert layer.bias is not None
+        layer.bias.zero_()
+    return layer
+
+
+class Block(nn.Module):
+    """Residual block: two 3×3 convolutions, the second modulated (scale, shift) by the embedding."""
+
+    def __init__(self, in_channels: int, out_channels: int, embedding: int, dropout: float) -> None:
+        super().__init__()
+        self.norm0 = _norm(in_channels)
+        self.conv0 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.affine = nn.Linear(embedding, 2 * out_channels)
+        self.norm1 = _norm(out_channels)
+        self.dropout = nn.Dropout(dropout)
+        self.conv1 = _quiet(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.conv0(F.silu(self.norm0(x)))
+        scale, shift = self.affine(embedding)[:, :, None, None].chunk(2, dim=1)
+        h = F.silu(torch.addcmul(shift, self.norm1(h), scale + 1))
+        return (self.skip(x) + self.conv1(self.dropout(h))) * math.sqrt(0.5)
+
+
+class Attention(nn.Module):
+    """Residual self-attention over all pixels, one head."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = _norm(channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.proj = _quiet(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # each [B, pixels, C]
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return (x + self.proj(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))) * math.sqrt(0.5)
+
+
+class CompactUNet(nn.Module):
+    """F(x, c_noise, labels) of EDM's preconditioning.
+
+    Args:
+        img_resolution: side of the images in pixels, divisible by 2 for each level after the first.
+        img_channels: channels of input and output.
+        label_dim: number of classes; 0 for an unconditional network.
+        model_channels: width at full resolution, a multiple of 8.
+        channel_mult: width of each level as a multiple of `model_channels`; each level halves the resolution.
+        num_blocks: residual blocks of each level, in the encoder (the decoder has one more).
+        attention: self-attention at the lowest resolution.
+        dropout: probability in every block, in training mode only.
+    """
+
+    def __init__(
+        self,
+        img_resolution: int,
+        img_channels: int,
+        label_dim: int = 0,
+        model_channels: int = 16,
+        channel_mult: Sequence[int] = (1, 2),
+        num_blocks: int = 1,
+        attention: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if img_resolution % 2 ** (len(channel_mult) - 1):
+            raise ValueError(f"img_resolution {img_resolution} cannot be halved {len(channel_mult) - 1} times")
+        self.img_resolution, self.img_channels, self.label_dim = img_resolution, img_channels, label_dim
+        self.model_channels = model_channels
+        width = 4 * model_channels
+        self.map_noise = nn.Sequential(nn.Linear(model_channels, width), nn.SiLU(), nn.Linear(width, width))
+        self.map_label = nn.Linear(label_dim, width, bias=False) if label_dim else None
+
+        channels = [model_channels * factor for factor in channel_mult]
+        self.conv_in = nn.Conv2d(img_channels, channels[0], 3, padding=1)
+        self.encoder = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        current, skips = channels[0], []
+        for level in channels:
+            blocks = nn.ModuleList()
+            for _ in range(num_blocks):
+                blocks.append(Block(current, level, width, dropout))
+                current = level
+                skips.append(current)
+            self.encoder.append(blocks)
+        self.middle = Attention(current) if attention else nn.Identity()
+        for level in reversed(channels):
+            blocks = nn.ModuleList([Block(current, level, width, dropout)])
+            for _ in range(num_blocks):
+                blocks.append(Block(level + skips.pop(), level, width, dropout))
+            current = level
+            self.decoder.append(blocks)
+        self.norm_out = _norm(current)
+        self.conv_out = _quiet(nn.Conv2d(current, img_channels, 3, padding=1))
+
+    def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """x [B, C, H, W], c_noise [B], labels one-hot [B, label_dim] or None → [B, C, H, W]."""
+        embedding = self.map_noise(positional_embedding(4 * c_noise, self.model_channels))
+        if self.map_label is not None and labels is not None:
+            embedding = embedding + self.map_label(labels) * math.sqrt(self.label_dim)
+        embedding = F.silu(embedding)
+
+        h = self.conv_in(x)
+        skips: list[Tensor] = []
+        for level, blocks in enumerate(self.encoder):
+            h = F.avg_pool2d(h, 2) if level else h
+            for block in blocks:  # type: ignore[attr-defined]
+                h = block(h, embedding)
+                skips.append(h)
+        h = self.middle(h)
+        for level, blocks in enumerate(self.decoder):
+            h = F.interpolate(h, scale_factor=2, mode="nearest") if level else h
+            for index, block in enumerate(blocks):  # type: ignore[arg-type]
+                h = block(torch.cat([h, skips.pop()], dim=1) if index else h, embedding)
+        return self.conv_out(F.silu(self.norm_out(h)))

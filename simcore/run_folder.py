@@ -1,0 +1,66 @@
+"""A run's folder: spec.json, events.jsonl, samples, checkpoints. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from simcore.config import RunSpec
+from simcore.events import Event, Finished, Metrics, event_line, parse_event
+
+
+class EventLog:
+    """events.jsonl, one event a line, flushed each."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = run_dir / "events.jsonl"
+
+    def append(self, event: Event) -> None:
+        """Add one event. Raises OSError."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(event_line(event) + "\n")
+
+    def read(self) -> list[Event]:
+        """All events up to a line that a kill cut short."""
+        events: list[Event] = []
+        if self.path.is_file():
+            for line in self.path.read_bytes().splitlines():
+                try:
+                    events.append(parse_event(line))
+                except ValidationError:
+                    break
+        return events
+
+    def rewind(self, step: int | None) -> None:
+        """Forget what lies past a checkpoint of `step`, or everything: it will be done again."""
+        kept: list[Event] = []
+        for event in self.read() if step is not None else []:
+            if isinstance(event, Metrics) and step is not None and event.step > step:
+                break
+            kept.append(event)
+        text = "".join(event_line(event) + "\n" for event in kept)
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.path)
+
+    def summary(self) -> dict[str, Any] | None:
+        """The summary of a finished run."""
+        return next((event.summary for event in reversed(self.read()) if isinstance(event, Finished)), None)
+
+
+def write_spec(run_dir: Path, spec: RunSpec) -> None:
+    """Store the run's specification. Raises OSError."""
+    (run_dir / "spec.json").write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def read_spec(run_dir: Path) -> RunSpec | None:
+    """The folder's specification; None where it holds no run. Raises ValueError where it is damaged."""
+    path = run_dir / "spec.json"
+    if not path.is_file():
+        return None
+    try:
+        return RunSpec.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise ValueError(f"{path} is not a readable run specification; choose another folder") from None
