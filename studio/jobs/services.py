@@ -61,7 +61,7 @@ def job_claim(*, queue: str, worker: str) -> Job | None:
         job.attempt += 1
         job.lease_token = uuid.uuid4()
         job.lease_expires_at = _lease_end()
-        job.worker = worker
+        job.worker, job.reason = worker, ""
         job.started_at = job.started_at or timezone.now()
         _move(job, JobState.STARTING, actor=worker)
         return job
@@ -161,7 +161,7 @@ def job_act(job: Job, action: UserAction, *, actor: str) -> None:
     """Do what a person asks, or note it for the worker that holds the job. Raises IllegalMove."""
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=job.pk)
-        if action not in ACTIONS[JobState(job.state)]:
+        if action not in _offered(job):
             raise IllegalMove(job.state, _AFTER[action])
         held = job.state in HELD_STATES
         if action == UserAction.CHECKPOINT or (action == UserAction.CANCEL and held):
@@ -244,12 +244,15 @@ def _state_payload(job: Job, *, from_state: str, actor: str, reason: str) -> dic
 
 def actions_of(job: Job) -> list[dict[str, Any]]:
     """What people can do to the job now."""
-    if job.requested_action == RequestedAction.CANCEL:
-        return []
     return [
         {"name": action.value, "label": action.label, "danger": action == UserAction.CANCEL}
-        for action in ACTIONS[JobState(job.state)]
+        for action in _offered(job)
     ]
+
+
+def _offered(job: Job) -> tuple[UserAction, ...]:
+    """A cancellation that was asked for is final: another request would take its place."""
+    return () if job.requested_action == RequestedAction.CANCEL else ACTIONS[JobState(job.state)]
 
 
 def _append(job: Job, payloads: list[dict[str, Any]]) -> None:
