@@ -29,7 +29,7 @@ export class ChartControls extends HTMLElement {
 
   private showSmoothing(strength: number): void {
     find(this, "output").textContent = strength ? strength.toFixed(2) : "off";
-    find<HTMLElement>(this, "[data-smoothed]").hidden = !strength;
+    find(this, "[data-smoothed]").toggleAttribute("data-off", !strength);
   }
 
   private zoom(): void {

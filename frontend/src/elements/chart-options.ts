@@ -17,6 +17,8 @@ export interface Look {
 export interface ChartSpec {
   lines: Line[];
   teacher: boolean;
+  /** Mark each point: there are few. */
+  dots: boolean;
   scale: VerticalScale;
   look: Look;
   size: { width: number; height: number };
@@ -26,10 +28,14 @@ export interface ChartSpec {
 }
 
 export const DASHES = [[], [6, 4], [2, 3]];
-/** Columns of data for each line: the top and bottom of its band, and the line. */
-export const COLUMNS = 3;
+/** Columns of data for each line: the top and bottom of its band, the line, and its values before smoothing. */
+export const COLUMNS = 4;
+export const LINE = 3;
 
-/** Everything uPlot is told. Columns: steps; for each line top, bottom, line; last the teacher where there is one. */
+// uPlot takes it for no point, though its types ask for an element
+const NO_POINT = undefined as unknown as HTMLElement;
+
+/** Everything uPlot is told. Columns: steps; for each line top, bottom, line, values; last the teacher where there is one. */
 export function chartOptions(spec: ChartSpec): uPlot.Options {
   const { lines, look } = spec;
   const series: uPlot.Series[] = [{}];
@@ -41,8 +47,9 @@ export function chartOptions(spec: ChartSpec): uPlot.Options {
       width: 1.75,
       dash: line.dash,
       spanGaps: true,
-      points: { show: false },
+      points: spec.dots ? { show: true, size: 5, width: 0, fill: line.color } : { show: false },
     });
+    series.push({ show: false });
   }
   if (spec.teacher) series.push({ label: "teacher", stroke: look.text, width: 1.25, dash: [2, 4], points: { show: false } });
   return {
@@ -52,11 +59,11 @@ export function chartOptions(spec: ChartSpec): uPlot.Options {
     scales: { x: { time: false, range: () => spec.range() }, y: spec.scale.scale },
     axes: [axis(look, { size: 28, space: 72 }), { ...axis(look, { size: 56, space: 28 }), ...spec.scale.ticks }],
     legend: { show: false },
-    padding: [8, 12, 0, 0],
+    padding: [8, 24, 0, 0],
     cursor: {
       sync: { key: "run", filters: { pub: (type) => type === "mousemove" || type === "mouseleave", sub: () => true } },
       drag: { x: true, y: false, setScale: false },
-      points: { size: 7, show: (plot, i) => (isLine(i, lines.length) ? cursorPoint(plot, i) : document.createElement("i")) },
+      points: { size: 7, show: (_plot, i) => (isLine(i, lines.length) ? document.createElement("div") : NO_POINT) },
       bind: {
         dblclick: () => () => {
           spec.onZoom(null);
@@ -72,13 +79,7 @@ export function chartOptions(spec: ChartSpec): uPlot.Options {
 }
 
 function isLine(index: number, lines: number): boolean {
-  return index > COLUMNS * lines || index % COLUMNS === 0;
-}
-
-function cursorPoint(plot: uPlot, index: number): HTMLElement {
-  const point = document.createElement("div");
-  point.style.background = String(typeof plot.series[index]?.stroke === "function" ? "" : plot.series[index]?.stroke);
-  return point;
+  return index > COLUMNS * lines || index % COLUMNS === LINE;
 }
 
 function select(plot: uPlot, spec: ChartSpec): void {

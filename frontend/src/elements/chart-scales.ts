@@ -24,9 +24,16 @@ export function verticalScale(distribution: Distribution, greatest: number): Ver
   // linear within a hundredth of the greatest value
   const threshold = 10 ** Math.floor(Math.log10(greatest || 1)) / 100;
   return {
-    scale: { distr: 4, asinh: threshold, range: linearRange },
+    scale: { distr: 4, asinh: threshold, range: (_plot, min, max) => signedRange(min, max, threshold) },
     ticks: { splits: (_plot, _axis, min, max) => signedTicks(min, max, threshold), filter: all },
   };
+}
+
+/** Air in proportion to what is seen: asinh(value / threshold). */
+function signedRange(min: number, max: number, threshold: number): [number, number] {
+  const [low, high] = [Math.asinh(min / threshold), Math.asinh(max / threshold)];
+  const air = (high - low || 1) * AIR;
+  return [Math.sinh(low - air) * threshold, Math.sinh(high + air) * threshold];
 }
 
 const linearRange: uPlot.Range.Function = (_plot, min, max) => {

@@ -7,6 +7,8 @@ import { chartOptions, COLUMNS, DASHES, type ChartSpec, type Line, type Look } f
 import { verticalScale, type Distribution } from "./chart-scales.ts";
 import { joinRun, type RunPage } from "./run-page.ts";
 
+const NEARBY = { rootMargin: "400px" };
+
 type Column = (number | null | undefined)[];
 
 const LABELS: Record<string, string> = {
@@ -16,7 +18,6 @@ const LABELS: Record<string, string> = {
   denoiser_grad_norm: "ψ",
   frechet: "training images",
   frechet_heldout: "held-out",
-  seconds_per_iteration: "",
 };
 
 /** One chart of a run: a line for each series, its raw min–max band behind, and a text that says the same. */
@@ -33,7 +34,7 @@ export class RunChart extends HTMLElement {
   connectedCallback(): void {
     this.place = find(this, "[data-plot]");
     this.names = this.dataset["series"]!.split(" ");
-    this.log = readLogs()?.includes(this.id) ?? "log" in this.dataset;
+    this.log = readLogs()?.includes(this.id.replace("chart-", "")) ?? "log" in this.dataset;
     const toggle = find<HTMLButtonElement>(this, "[data-log-toggle]");
     toggle.setAttribute("aria-pressed", String(this.log));
     toggle.addEventListener("click", () => this.toggleLog(toggle));
@@ -42,7 +43,7 @@ export class RunChart extends HTMLElement {
     new IntersectionObserver((entries) => {
       this.visible = entries.at(-1)!.isIntersecting;
       if (this.visible) this.redraw();
-    }).observe(this);
+    }, NEARBY).observe(this);
     window.addEventListener("themechange", () => this.rebuild());
     document.addEventListener("chartsettings", this.redraw);
     this.readTeacher();
@@ -62,15 +63,20 @@ export class RunChart extends HTMLElement {
     if (text) this.teacher = Number(text);
   }
 
+  /** Evaluations are few and each was asked for: they are marked, and never smoothed. */
+  private get measures(): boolean {
+    return "evaluations" in this.dataset;
+  }
+
   private get showsTeacher(): boolean {
-    return "evaluations" in this.dataset && this.teacher !== null;
+    return this.measures && this.teacher !== null;
   }
 
   private toggleLog(toggle: HTMLElement): void {
     this.log = !this.log;
     toggle.setAttribute("aria-pressed", String(this.log));
     const pressed = [...document.querySelectorAll("run-chart:has([data-log-toggle][aria-pressed=true])")];
-    writeQuery({ log: pressed.map((chart) => chart.id).join(",") });
+    writeQuery({ log: pressed.map((chart) => chart.id.replace("chart-", "")).join(" ") });
     this.rebuild();
   }
 
@@ -107,10 +113,10 @@ export class RunChart extends HTMLElement {
   /** Columns as `chartOptions` wants them. */
   private data(): uPlot.AlignedData {
     const factor = Number(this.dataset["factor"] ?? 1);
-    const strength = readNumber("smooth") ?? 0;
+    const strength = this.measures ? 0 : (readNumber("smooth") ?? 0);
     const tables = this.names.map((name) => {
       const { step, min, max, mean } = this.page.curves.get(name);
-      const scaled = [max, min, smooth(mean, strength)].map((column) => column.map((v) => (v === null ? null : v * factor)));
+      const scaled = [max, min, smooth(mean, strength), mean].map((column) => column.map((v) => (v === null ? null : v * factor)));
       return [step, ...scaled] as uPlot.AlignedData;
     });
     const joined = tables.length === 1 ? tables[0]! : uPlot.join(tables);
@@ -146,6 +152,7 @@ export class RunChart extends HTMLElement {
       lines,
       look,
       teacher: this.showsTeacher,
+      dots: this.measures,
       scale: verticalScale(this.distribution(), this.greatest()),
       size: this.size(),
       range: () => this.page.range,
@@ -165,17 +172,21 @@ export class RunChart extends HTMLElement {
   }
 
   private describeLine(plot: uPlot, name: string, i: number, at: number | null): HTMLElement {
-    const [steps, top, bottom, line] = [0, 1, 2, 3].map((c) => plot.data[c && COLUMNS * i + c] as Column);
+    const [steps, top, bottom, line, values] = [0, 1, 2, 3, 4].map((c) => plot.data[c && COLUMNS * i + c] as Column);
     const key: [string, string] = [DASHES[i]!.join(" "), `var(--series-${seriesColor(name, i)})`];
-    const label = LABELS[name] ?? name;
-    const last = lastIndex(line!);
+    const label = this.names.length > 1 ? (LABELS[name] ?? name) : "";
+    const last = lastIndex(values!);
     if (last < 0) return readoutItem(key, label, "–");
     if (at === null) {
       const range = `min ${figure(extreme(bottom!, Math.min))} · max ${figure(extreme(top!, Math.max))}`;
-      return readoutItem(key, label, figure(line![last]!), range, this.names.length > 1);
+      return readoutItem(key, label, figure(values![last]!), range, this.names.length > 1);
     }
-    const value = line![at];
-    return readoutItem(key, label, value == null ? "–" : figure(value), i === 0 ? `step ${count(steps![at]!)}` : "");
+    const [value, smoothed] = [values![at], line![at]];
+    const notes = [
+      value !== smoothed && smoothed != null ? `smoothed ${figure(smoothed)}` : "",
+      i === 0 ? `step ${count(steps![at]!)}` : "",
+    ];
+    return readoutItem(key, label, value == null ? "–" : figure(value), notes.filter(Boolean).join(" · "));
   }
 
   private key(event: KeyboardEvent): void {
@@ -202,7 +213,7 @@ export class RunChart extends HTMLElement {
 }
 
 function readLogs(): string[] | null {
-  return readQuery("log")?.split(",") ?? null;
+  return readQuery("log")?.split(" ") ?? null;
 }
 
 /** θ keeps the first colour and ψ the second, in every chart. */

@@ -13,6 +13,8 @@ const STATUS: Record<Status, string> = {
   "signed-out": "signed out, reload the page",
 };
 
+const ENDED = ["succeeded", "failed", "cancelled"];
+
 /** State, progress, speed, time left and actions of a run. */
 export class RunHeader extends HTMLElement {
   private step = 0;
@@ -37,10 +39,18 @@ export class RunHeader extends HTMLElement {
   private take(event: RunEvent): void {
     if ("step" in event && event.type !== "samples" && event.type !== "evaluation") this.step = event.step;
     this.write("attempt", String(event.attempt));
+    if (event.type === "state") this.keepTimes(event.to, event.at);
     if (event.type === "started") this.start(event.total_steps, event.device);
     else if (event.type === "metrics") this.measure(event.values["seconds_per_iteration"]);
+    else if (event.type === "checkpoint" && this.dataset["state"] === "running") this.write("reason", "");
     else if (event.type === "evaluation") this.showFigure(event);
     else if (event.type === "state") this.move(event);
+  }
+
+  private keepTimes(state: string, at: string): void {
+    if (state === "starting") this.dataset["started"] ??= at;
+    if (ENDED.includes(state)) this.dataset["finished"] = at;
+    else delete this.dataset["finished"];
   }
 
   private start(total: number, device: string): void {
@@ -90,7 +100,7 @@ export class RunHeader extends HTMLElement {
       const button = find<HTMLButtonElement>(form, "button");
       form.setAttribute("action", address);
       form.setAttribute("hx-post", address);
-      if (action.danger) form.setAttribute("hx-confirm", `${action.label} “${form.dataset["runName"]}”?`);
+      if (action.danger) form.setAttribute("hx-confirm", `${action.label} the run “${form.dataset["runName"]}”? What it wrote so far stays.`);
       button.classList.toggle("danger", action.danger);
       button.textContent = action.label;
       return form;
@@ -111,7 +121,16 @@ export class RunHeader extends HTMLElement {
     this.write("step", count(this.step));
     this.write("total", count(this.total));
     this.write("speed", pace === null ? "–" : speed(pace));
-    this.write("left", running && pace !== null ? duration((this.total - this.step) * pace) : "–");
+    this.showTime(running && pace !== null ? (this.total - this.step) * pace : null);
+  }
+
+  /** How long it will take, or how long it took. */
+  private showTime(left: number | null): void {
+    const { started, finished } = this.dataset;
+    const took = started && finished ? (Date.parse(finished) - Date.parse(started)) / 1000 : null;
+    const seconds = took ?? left;
+    this.write("left-label", took === null ? "Time left" : "Took");
+    this.write("left", seconds === null ? "–" : duration(seconds));
   }
 
   private showStatus(status: Status): void {

@@ -34,11 +34,11 @@ function mark(widget: Widget): void {
   const note = field.querySelector(".differs-note");
   field.toggleAttribute("data-differs", differs);
   if (!differs) note?.remove();
-  else if (!note) find(field, ".field-input").after(differsNote(widget, preset));
+  else if (!note) find(field, ".field-head").append(differsNote(widget, preset));
 }
 
 function differsNote(widget: Widget, preset: string): HTMLElement {
-  const note = make("p", "differs from the preset", { class: "differs-note" });
+  const note = make("span", "≠ preset", { class: "differs-note" });
   const button = make("button", `reset to ${shown(widget, preset)}`, { type: "button", class: "link-button" });
   button.addEventListener("click", () => {
     setValue(widget, preset);
