@@ -32,8 +32,10 @@ class Distillation:
         spec = folder / "requested-spec.json"
         spec.write_text(json.dumps(job.spec, indent=2))
         arguments = ["distill", "--spec", str(spec), "--out", str(folder), "--pipe"]
-        checkpoint = newest_whole_checkpoint(job.pk)
-        return [*arguments, "--resume", str(checkpoint)] if checkpoint else arguments
+        if checkpoint := newest_whole_checkpoint(job.pk):
+            return [*arguments, "--resume", str(checkpoint)]
+        Checkpoint.objects.filter(run_id=job.pk).update(superseded=True)
+        return arguments
 
     def project(self, job: Job, events: Sequence[Event]) -> list[dict[str, Any]]:
         """See `projection.project`."""
