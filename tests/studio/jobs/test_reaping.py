@@ -8,7 +8,18 @@ from django.conf import settings
 from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.models import Job
 from studio.jobs.services import LeaseLost, job_act, job_interrupted, job_renew, jobs_reap
-from tests.studio.builders import at_once, bring_to, checkpoint, claim, expire, moves, not_raised, record, started, token_of
+from tests.studio.builders import (
+    at_once,
+    bring_to,
+    checkpoint,
+    claim,
+    expire,
+    moves,
+    not_raised,
+    record,
+    started,
+    token_of,
+)
 
 
 def lose(run: Any, *said: Any) -> Job:

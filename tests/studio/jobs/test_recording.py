@@ -12,7 +12,19 @@ from studio.jobs.models import Job
 from studio.jobs.selectors import event_seq, events_after
 from studio.jobs.services import job_act, job_renew
 from studio.runs.models import Checkpoint, Metric
-from tests.studio.builders import at_once, bring_to, checkpoint, claim, log, metrics, not_raised, record, sequence, started, token_of
+from tests.studio.builders import (
+    at_once,
+    bring_to,
+    checkpoint,
+    claim,
+    log,
+    metrics,
+    not_raised,
+    record,
+    sequence,
+    started,
+    token_of,
+)
 
 
 def test_events_are_numbered_from_one_and_read_back_in_order(run: Any) -> None:
