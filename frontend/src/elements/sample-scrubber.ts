@@ -24,9 +24,6 @@ export class SampleScrubber extends HTMLElement {
     for (const button of this.querySelectorAll("[data-enlarge]")) button.addEventListener("click", () => this.dialog.showModal());
     this.dialog.addEventListener("keydown", (event) => this.arrow(event));
     window.addEventListener("hashchange", () => this.readAddress());
-    for (const image of this.querySelectorAll("img")) {
-      image.addEventListener("load", () => image.style.setProperty("--natural", `${image.naturalWidth}px`));
-    }
     this.readAddress();
     joinRun(this, { onEvents: (events) => this.take(events) });
   }
