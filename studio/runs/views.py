@@ -31,7 +31,8 @@ PAGE_SIZE = 50
 @require_GET
 def list_runs(request: HttpRequest) -> HttpResponse:
     """The table of runs, newest first; `q` searches names, `state` filters."""
-    chosen = {"q": request.GET.get("q", "").strip(), "state": request.GET.get("state", "")}
+    # PostgreSQL refuses NUL in a text.
+    chosen = {"q": request.GET.get("q", "").replace("\0", "").strip(), "state": request.GET.get("state", "")}
     page = Paginator(_filtered(chosen), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"runs": run_rows(list(page)), "filter": chosen, "states": JobState.choices, "page": page}
     table_only = request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request")
