@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -19,8 +21,12 @@ class MetricsQuery(serializers.Serializer[dict[str, object]]):
 
     series = serializers.CharField(max_length=1000, help_text="Names, separated by commas.")
     width = serializers.IntegerField(min_value=1, max_value=5000, default=600, help_text="Most buckets a series.")
-    first = serializers.IntegerField(min_value=0, required=False)
-    last = serializers.IntegerField(min_value=0, required=False)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Python keeps the word `from` to itself, so it cannot be declared above."""
+        first = serializers.IntegerField(min_value=0, required=False, source="first")
+        last = serializers.IntegerField(min_value=0, required=False, source="last")
+        return {**super().get_fields(), "from": first, "to": last}
 
     def validate_series(self, value: str) -> list[str]:
         names = [name.strip() for name in value.split(",") if name.strip()]
@@ -34,11 +40,7 @@ class RunMetrics(APIView):
 
     def get(self, request: Request, pk: int) -> Response:
         run = get_object_or_404(Run.objects.select_related("job"), pk=pk)
-        parameters = request.query_params.dict()
-        for short, long in (("from", "first"), ("to", "last")):
-            if short in parameters:
-                parameters[long] = parameters.pop(short)
-        query = MetricsQuery(data=parameters)
+        query = MetricsQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         names = query.validated_data.pop("series")
         job, asked = run.job, query.validated_data

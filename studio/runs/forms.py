@@ -31,7 +31,7 @@ class FormGroup:
     @property
     def open(self) -> bool:
         """Something in it is wrong, or differs from the preset."""
-        return any(field.errors or str(field.value() or "") != _preset_value(field) for field in self.fields)
+        return any(field.errors or show(field.value()) != _preset_value(field) for field in self.fields)
 
 
 class NewRunForm(forms.Form):
@@ -47,7 +47,9 @@ class NewRunForm(forms.Form):
         for leaf in all_leaves():
             value = value_at(values, leaf.path)
             self.fields[leaf.path] = _form_field(leaf, show(value))
-            self.initial[leaf.path] = teacher if leaf.path == "teacher" and teacher else show(value)
+            self.initial[leaf.path] = value if leaf.type is bool else show(value)
+        if teacher:
+            self.initial["teacher"] = teacher
 
     @property
     def groups(self) -> list[FormGroup]:
@@ -72,7 +74,7 @@ class NewRunForm(forms.Form):
 
 
 def _preset_value(field: forms.BoundField) -> str:
-    return getattr(field.field, "preset_value", str(field.value() or ""))
+    return getattr(field.field, "preset_value", show(field.value()))
 
 
 def _form_field(leaf: Leaf, preset_value: str) -> forms.Field:
