@@ -28,8 +28,7 @@ export class ChartControls extends HTMLElement {
   }
 
   private showSmoothing(strength: number): void {
-    find(this, "output").textContent = strength ? strength.toFixed(2) : "off";
-    find(this, "[data-smoothed]").toggleAttribute("data-off", !strength);
+    find(this, "output").textContent = strength ? `${strength.toFixed(2)}, raw behind` : "off";
   }
 
   private zoom(): void {

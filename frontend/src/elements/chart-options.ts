@@ -32,6 +32,8 @@ export const DASHES = [[], [6, 4], [2, 3]];
 export const COLUMNS = 4;
 export const LINE = 3;
 
+const STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((factor) => factor * 10 ** power)).flat();
+
 // uPlot takes it for no point, though its types ask for an element
 const NO_POINT = undefined as unknown as HTMLElement;
 
@@ -57,7 +59,7 @@ export function chartOptions(spec: ChartSpec): uPlot.Options {
     series,
     bands: lines.map((line, i) => ({ series: [COLUMNS * i + 1, COLUMNS * i + 2], fill: fade(line.color, 0.16) })),
     scales: { x: { time: false, range: () => spec.range() }, y: spec.scale.scale },
-    axes: [axis(look, { size: 28, space: 72 }), { ...axis(look, { size: 56, space: 28 }), ...spec.scale.ticks }],
+    axes: [{ ...axis(look, { size: 28, space: 72 }), incrs: STEPS }, { ...axis(look, { size: 56, space: 28 }), ...spec.scale.ticks }],
     legend: { show: false },
     padding: [8, 24, 0, 0],
     cursor: {

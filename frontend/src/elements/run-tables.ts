@@ -1,5 +1,5 @@
 import { find, make } from "../lib/dom.ts";
-import { bytes, count, figure, moment } from "../lib/format.ts";
+import { bytes, count, distance, moment } from "../lib/format.ts";
 import { survives, type Checkpoint, type Evaluation, type RunEvent, type StateMove } from "../lib/protocol.ts";
 import { joinRun } from "./run-page.ts";
 
@@ -70,8 +70,8 @@ function fill(row: HTMLElement): void {
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
   const { source, step, samples, nfe } = row.dataset;
   const cells = [
-    value("frechet", figure),
-    value("frechet_heldout", figure),
+    value("frechet", distance),
+    value("frechet_heldout", distance),
     value("accuracy", percent),
     count(Number(samples)),
     nfe ?? "",

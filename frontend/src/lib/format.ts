@@ -16,6 +16,11 @@ export function figure(value: number): string {
   return value.toLocaleString("en", { minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
 }
 
+/** A Fréchet distance, as tables and templates write it: 2.06. */
+export function distance(value: number): string {
+  return value.toFixed(2);
+}
+
 /** As `figure`, as short as can be: for axes. */
 export function tick(value: number): string {
   const size = Math.abs(value);
