@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from studio.jobs.publisher import channel_layer
 logger = logging.getLogger(__name__)
 
 QUEUE_SIZE = 256
+READY_SECONDS = 5.0
 Message = dict[str, Any]
 
 
@@ -40,53 +40,62 @@ class Subscription:
             return None
 
 
+class _Group:
+    """A group's sockets in this process, and the one subscription that feeds them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.sockets: set[Subscription] = set()
+        self.ready = asyncio.Event()
+        self.pump = asyncio.create_task(self._pump())
+
+    async def _pump(self) -> None:
+        while True:
+            try:
+                await self._forward()
+            except OSError as error:
+                logger.warning("the subscription to %s broke: %s", self.name, error)
+            except Exception:
+                logger.exception("the subscription to %s broke", self.name)
+            await asyncio.sleep(1)
+
+    async def _forward(self) -> None:
+        layer = channel_layer()
+        channel = await layer.new_channel()
+        try:
+            await layer.group_add(self.name, channel)
+            self.ready.set()
+            while True:
+                message = await layer.receive(channel)
+                for subscription in tuple(self.sockets):
+                    subscription.offer(message)
+        finally:
+            await layer.group_discard(self.name, channel)
+
+
 class Hub:
     """The subscriptions of one event loop, by group."""
 
     def __init__(self) -> None:
-        self._sockets: defaultdict[str, set[Subscription]] = defaultdict(set)
-        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._groups: dict[str, _Group] = {}
 
     @contextlib.asynccontextmanager
-    async def subscribe(self, group: str) -> AsyncIterator[Subscription]:
+    async def subscribe(self, name: str) -> AsyncIterator[Subscription]:
         """Receive the group's messages from the moment this returns until the block ends."""
         subscription = Subscription()
-        self._sockets[group].add(subscription)
-        if group not in self._pumps:
-            ready = asyncio.Event()
-            self._pumps[group] = asyncio.create_task(self._pump(group, ready))
-            with contextlib.suppress(TimeoutError):  # without Redis, watchers still replay from the database
-                await asyncio.wait_for(ready.wait(), 5)
+        if name not in self._groups:
+            self._groups[name] = _Group(name)
+        group = self._groups[name]
+        group.sockets.add(subscription)
         try:
+            with contextlib.suppress(TimeoutError):  # without Redis, watchers still replay from the database
+                await asyncio.wait_for(group.ready.wait(), READY_SECONDS)
             yield subscription
         finally:
-            self._sockets[group].discard(subscription)
-            if not self._sockets[group]:
-                del self._sockets[group]
-                self._pumps.pop(group).cancel()
-
-    async def _pump(self, group: str, ready: asyncio.Event) -> None:
-        while True:
-            try:
-                await self._forward(group, ready)
-            except OSError as error:
-                logger.warning("the subscription to %s broke: %s", group, error)
-            except Exception:
-                logger.exception("the subscription to %s broke", group)
-            await asyncio.sleep(1)
-
-    async def _forward(self, group: str, ready: asyncio.Event) -> None:
-        layer = channel_layer()
-        channel = await layer.new_channel()
-        await layer.group_add(group, channel)
-        ready.set()
-        try:
-            while True:
-                message = await layer.receive(channel)
-                for subscription in tuple(self._sockets[group]):
-                    subscription.offer(message)
-        finally:
-            await layer.group_discard(group, channel)
+            group.sockets.discard(subscription)
+            if not group.sockets:
+                del self._groups[name]
+                group.pump.cancel()
 
 
 hub = Hub()

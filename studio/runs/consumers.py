@@ -90,7 +90,7 @@ class RunConsumer(LiveConsumer):
 
 def _since(query: bytes) -> int:
     value = parse_qs(query.decode("latin-1")).get("since", ["0"])[0]
-    return int(value) if value.isascii() and value.isdigit() else 0
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
 
 
 class RunsConsumer(LiveConsumer):
