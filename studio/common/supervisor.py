@@ -29,6 +29,7 @@ class Program:
     command: list[str]
     stop_seconds: float
     log: Path
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_RESTARTS))
 

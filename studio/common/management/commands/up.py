@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import socket
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,9 +14,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from studio.common.redis_server import redis_command, wait_for_redis
+from studio.celery import LIGHT_QUEUE, RUNS_QUEUE
+from studio.common.programs import beat_program, redis_program, web_program, worker_program
+from studio.common.redis_server import wait_for_redis
 from studio.common.setup import set_up
-from studio.common.supervisor import Program, Supervisor
+from studio.common.supervisor import Supervisor
 from studio.environment import Environment, EnvironmentProblem, prepare_data_folder
 
 READY_SECONDS = 60.0
@@ -40,14 +41,14 @@ class Command(BaseCommand):
     def _run(self, environment: Environment, supervisor: Supervisor) -> None:
         _check_port(environment)
         if not environment.redis_url:
-            redis = _program(environment, "redis", redis_command(environment), stop_seconds=10)
+            redis = redis_program(environment)
             supervisor.start(redis)
             wait_for_redis(environment, redis.log)
         else:
             wait_for_redis(environment)
         password = set_up(demo=environment.demo)
-        supervisor.start(*_workers(environment))
-        supervisor.start(_web(environment), _beat(environment))
+        supervisor.start(worker_program(environment, RUNS_QUEUE, 1), worker_program(environment, LIGHT_QUEUE, 2))
+        supervisor.start(web_program(environment), beat_program(environment))
         if _wait_until_ready(environment, supervisor):
             self._welcome(environment, password)
         supervisor.watch()
@@ -83,37 +84,6 @@ def _check_port(environment: Environment) -> None:
                 f"cannot listen on {environment.host}:{environment.port} ({error.strerror}); "
                 "set SIMSTUDIO_PORT to a free port"
             ) from None
-
-
-def _program(environment: Environment, name: str, command: list[str], *, stop_seconds: float) -> Program:
-    return Program(name, command, stop_seconds, environment.data / "logs" / f"{name}.log")
-
-
-def _web(environment: Environment) -> Program:
-    command = [
-        sys.executable, "-m", "uvicorn", "studio.asgi:application", "--host", environment.host,
-        "--port", str(environment.port), "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3",
-    ]  # fmt: skip
-    return _program(environment, "web", command, stop_seconds=10)
-
-
-def _workers(environment: Environment) -> list[Program]:
-    stop_seconds = environment.stop_seconds + 15
-    return [
-        _program(environment, f"worker-{queue}", _celery("worker", "--queues", queue, "--pool", "threads",
-                 "--concurrency", slots, "--hostname", f"{queue}@%h", "--without-gossip", "--without-mingle"),
-                 stop_seconds=stop_seconds)
-        for queue, slots in (("runs", "1"), ("light", "2"))
-    ]  # fmt: skip
-
-
-def _beat(environment: Environment) -> Program:
-    schedule = str(environment.data / "celerybeat-schedule")
-    return _program(environment, "beat", _celery("beat", "--schedule", schedule, "--pidfile", ""), stop_seconds=10)
-
-
-def _celery(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "--app", "studio.celery", *arguments, "--loglevel", "WARNING"]
 
 
 def _wait_until_ready(environment: Environment, supervisor: Supervisor) -> bool:

@@ -1,0 +1,49 @@
+"""The processes of a studio on one machine, as the supervisor starts them."""
+
+from __future__ import annotations
+
+import sys
+
+from studio.common.redis_server import redis_command
+from studio.common.supervisor import Program
+from studio.environment import Environment
+
+# A worker may use stop_seconds for its trainer's last checkpoint; then it still has to say so.
+WORKER_MARGIN = 15.0
+
+
+def redis_program(environment: Environment) -> Program:
+    """The embedded server. Raises EnvironmentProblem where there is none."""
+    return _program(environment, "redis", redis_command(environment), stop_seconds=10)
+
+
+def web_program(environment: Environment) -> Program:
+    """The ASGI server."""
+    command = [
+        sys.executable, "-m", "uvicorn", "studio.asgi:application", "--host", environment.host,
+        "--port", str(environment.port), "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3",
+    ]  # fmt: skip
+    return _program(environment, "web", command, stop_seconds=10)
+
+
+def worker_program(environment: Environment, queue: str, slots: int) -> Program:
+    """A worker in one process: its tasks only wait for trainers and the database, so threads are enough."""
+    command = _celery(
+        "worker", "--queues", queue, "--pool", "threads", "--concurrency", str(slots), "--hostname", f"{queue}@%h",
+        "--without-gossip", "--without-mingle",
+    )  # fmt: skip
+    return _program(environment, f"worker-{queue}", command, stop_seconds=environment.stop_seconds + WORKER_MARGIN)
+
+
+def beat_program(environment: Environment) -> Program:
+    """The clock that rings for work and calls the reaper."""
+    schedule = str(environment.data / "celerybeat-schedule")
+    return _program(environment, "beat", _celery("beat", "--schedule", schedule, "--pidfile", ""), stop_seconds=10)
+
+
+def _celery(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "--app", "studio.celery", *arguments, "--loglevel", "WARNING"]
+
+
+def _program(environment: Environment, name: str, command: list[str], *, stop_seconds: float) -> Program:
+    return Program(name, command, stop_seconds, environment.data / "logs" / f"{name}.log")
