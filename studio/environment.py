@@ -8,6 +8,7 @@ import secrets
 import tempfile
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -22,12 +23,12 @@ class EnvironmentProblem(RuntimeError):
 class Environment(BaseSettings):
     """Every variable starts with SIMSTUDIO_; the defaults are right for one machine."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMSTUDIO_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SIMSTUDIO_", extra="ignore", allow_inf_nan=False)
 
     data: Path = Field(PROJECT / "var", description="Folder of all state: database, runs, keys.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535)
-    allowed_hosts: Annotated[list[str], NoDecode] = Field(["127.0.0.1", "localhost", "[::1]"])
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(["127.0.0.1", "localhost", "[::1]"], min_length=1)
     https: bool = Field(False, description="The studio stands behind TLS: cookies are sent over HTTPS only.")
     debug: bool = False
     secret_key: str = Field("", description="Empty: generated once and kept in the data folder.")
@@ -53,12 +54,22 @@ class Environment(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        if value and not value.startswith(("postgresql://", "postgres://", "sqlite://")):
+            raise ValueError("must start with postgresql:// or sqlite://")
+        return _readable_url(value)
+
     @field_validator("redis_url")
     @classmethod
-    def _known_scheme(cls, value: str) -> str:
+    def _redis(cls, value: str) -> str:
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
-        return value
+        place = urlsplit(value)
+        if value and not (place.path if place.scheme == "unix" else place.hostname):
+            raise ValueError("must name a host, as in redis://host:6379, or a socket, as in unix:///run/redis.sock")
+        return _readable_url(value)
 
     @property
     def redis_socket(self) -> Path:
@@ -80,6 +91,12 @@ class Environment(BaseSettings):
         return f"{scheme}://{rest.split('/')[0]}/{database}"
 
 
+def _readable_url(value: str) -> str:
+    """The URL itself. Raises ValueError where its port is no number."""
+    urlsplit(value).port  # noqa: B018
+    return value
+
+
 def load_environment() -> Environment:
     """Read and check the variables. Raises EnvironmentProblem naming the first bad one."""
     try:
@@ -88,16 +105,16 @@ def load_environment() -> Environment:
         first = error.errors()[0]
         name = "SIMSTUDIO_" + "_".join(str(part) for part in first["loc"][:1]).upper()
         message = first["msg"].removeprefix("Value error, ")
-        raise EnvironmentProblem(f"{name}={first['input']!r}: {message}") from None
+        shown = "" if name.endswith("_URL") else f"={first['input']!r}"  # a URL may hold a password
+        raise EnvironmentProblem(f"{name}{shown}: {message}") from None
 
 
 def prepare_data_folder(folder: Path) -> None:
     """Create the data folder and prove that it can be written. Raises EnvironmentProblem."""
-    probe = folder / ".write-test"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"0" * 4096)
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0" * 4096)
     except OSError as error:
         raise EnvironmentProblem(
             f"the data folder {folder} cannot be written ({error.strerror}); free space, change its permissions, "
@@ -117,13 +134,13 @@ def secret_key(environment: Environment) -> str:
     except OSError as error:
         raise EnvironmentProblem(f"{path} cannot be read: {error.strerror}") from None
     prepare_data_folder(environment.data)
-    draft = path.with_name(f"secret_key.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    descriptor, draft = tempfile.mkstemp(prefix="secret_key.", dir=environment.data)  # with mode 0600
+    with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(50))
     try:
         os.link(draft, path)  # the first process wins; the others read its key
     except FileExistsError:
         pass
     finally:
-        draft.unlink()
+        os.unlink(draft)
     return path.read_text()

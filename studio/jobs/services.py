@@ -245,8 +245,7 @@ def _state_payload(job: Job, *, from_state: str, actor: str, reason: str) -> dic
 def actions_of(job: Job) -> list[dict[str, Any]]:
     """What people can do to the job now."""
     return [
-        {"name": action.value, "label": action.label, "danger": action == UserAction.CANCEL}
-        for action in _offered(job)
+        {"name": action.value, "label": action.label, "danger": action == UserAction.CANCEL} for action in _offered(job)
     ]
 
 
