@@ -224,7 +224,9 @@ async def test_rows_that_change_are_sent_as_the_list_shows_them(
         assert "250 / 2,500" in message["html"]
 
 
-async def test_changes_in_quick_succession_are_sent_together(cookie: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_changes_in_quick_succession_are_sent_together(
+    cookie: str, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(consumers, "ROW_SECONDS", 0.5)
     async with watching("/ws/runs/", cookie) as watcher:
         await someone_watches_the_list()
