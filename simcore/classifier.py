@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import adaptive_max_pool2d, affine_grid, cross_entropy, grid_sample, max_pool2d, relu
 
 from simcore.checkpoint import write_atomically
 from simcore.config import Spec
@@ -42,7 +42,7 @@ class ExtractorError(ValueError):
 
 
 class Classifier(nn.Module):
-    """uint8 images [B, C, H, W], H and W divisible by 4 → (features [B, 64], logits [B, classes])."""
+    """Pixels 0..255 [B, C, H, W] of any number type → (features [B, 64], logits [B, classes])."""
 
     def __init__(self, img_channels: int, classes: int) -> None:
         super().__init__()
@@ -50,15 +50,14 @@ class Classifier(nn.Module):
         self.conv1 = nn.Conv2d(32, 32, 3, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, padding=1)
         self.penultimate = nn.Linear(64 * 4, FEATURE_COUNT)
-        self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(FEATURE_COUNT, classes)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        h = pixels.float() / 127.5 - 1
-        h = F.relu(self.conv1(F.relu(self.conv0(h))))
-        h = F.relu(self.conv2(F.max_pool2d(h, 2)))
-        features = F.relu(self.penultimate(F.adaptive_max_pool2d(h, 2).flatten(1)))
-        return features, self.head(self.dropout(features))
+        h = pixels / 127.5 - 1
+        h = relu(self.conv1(relu(self.conv0(h))))
+        h = relu(self.conv2(max_pool2d(h, 2)))
+        features = relu(self.penultimate(adaptive_max_pool2d(h, 2).flatten(1)))
+        return features, self.head(features)
 
 
 def accuracy(classifier: Classifier, images: ImageSet) -> float:
@@ -68,7 +67,18 @@ def accuracy(classifier: Classifier, images: ImageSet) -> float:
     return float((logits.argmax(1) == images.labels).double().mean())
 
 
-def train_classifier(dataset_name: str, out: Path, seed: int = 0, iterations: int = 2000, batch: int = 128) -> Iterator[int]:
+def _augmented(pixels: Tensor) -> Tensor:
+    """Shifts of up to one pixel and noise of 20 grey levels: better on images it has not seen."""
+    shift = torch.zeros(len(pixels), 2, 3)
+    shift[:, 0, 0] = shift[:, 1, 1] = 1
+    shift[:, :, 2] = (2 * torch.rand(len(pixels), 2) - 1) * 2 / pixels.shape[-1]
+    grid = affine_grid(shift, list(pixels.shape), align_corners=False)
+    return grid_sample(pixels + 20 * torch.randn(pixels.shape), grid, align_corners=False)
+
+
+def train_classifier(
+    dataset_name: str, out: Path, seed: int = 0, iterations: int = 2000, batch: int = 128
+) -> Iterator[int]:
     """Train on the training split, write `extractor.safetensors`, `extractor.json` and `README.md` into `out`.
 
     Yields the number of finished iterations. Raises ValueError for an unknown data set, OSError on writing.
@@ -81,9 +91,9 @@ def train_classifier(dataset_name: str, out: Path, seed: int = 0, iterations: in
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
     for step in range(1, iterations + 1):
         chosen = torch.randint(len(pixels), (batch,))
-        loss = F.cross_entropy(classifier(pixels[chosen])[1], data.train.labels[chosen], label_smoothing=0.05)
+        loss = cross_entropy(classifier(_augmented(pixels[chosen]))[1], data.train.labels[chosen])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         yield step
@@ -95,7 +105,8 @@ def train_classifier(dataset_name: str, out: Path, seed: int = 0, iterations: in
         seed=seed,
         iterations=iterations,
         heldout_accuracy=round(accuracy(classifier, data.heldout), 4),
-        command=f"python -m simcore train-classifier --dataset {dataset_name} --seed {seed} --iterations {iterations} --out DIR",
+        command=f"python -m simcore train-classifier --dataset {dataset_name} --seed {seed} "
+        f"--iterations {iterations} --out DIR",
         licence="Apache-2.0",
         sha256=hashlib.sha256(content).hexdigest(),
     )

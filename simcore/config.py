@@ -17,9 +17,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def setting(
-    default: Any = ..., *, help: str, unit: str = "", source: str = "", label: str = "", **bounds: Any
-) -> Any:
+def setting(default: Any = ..., *, help: str, unit: str = "", source: str = "", label: str = "", **bounds: Any) -> Any:
     """One field: its help line, unit, source in the paper (or "ours") and bounds."""
     extra: dict[str, Any] = {"unit": unit, "source": source}
     return Field(default, title=label or None, description=help, json_schema_extra=extra, **bounds)
@@ -53,7 +51,9 @@ class GeneratorSpec(Spec):
 class ObjectiveSpec(Spec):
     """What the student θ minimises."""
 
-    name: Literal["sim"] = setting("sim", help="Training objective of the student.", source="Algorithm 2", label="Objective")
+    name: Literal["sim"] = setting(
+        "sim", help="Training objective of the student.", source="Algorithm 2", label="Objective"
+    )
     distance: Literal["pseudo_huber"] = setting(
         "pseudo_huber", help="Distance d between the two denoisers.", source="Table 4", label="Distance"
     )
@@ -68,7 +68,9 @@ class ObjectiveSpec(Spec):
     weighting: Literal["none"] = setting(
         "none", help="Weight w(t) of the student's loss.", source="Table 5", label="Weighting"
     )
-    time: TimeSpec = setting(TimeSpec(law="sim"), help="Noise levels of the student's loss.", source="B.9", label="Times")
+    time: TimeSpec = setting(
+        TimeSpec(law="sim"), help="Noise levels of the student's loss.", source="B.9", label="Times"
+    )
 
 
 class DenoiserSpec(Spec):
@@ -96,7 +98,13 @@ class EmaSpec(Spec):
     """Exponential moving average of the student's weights: the weights that are sampled and exported."""
 
     half_life_kimg: float = setting(
-        500.0, ge=0, le=1e6, help="Half-life of the average; 0 switches it off.", unit="kimg", source="ours, as SiD", label="Half-life"
+        500.0,
+        ge=0,
+        le=1e6,
+        help="Half-life of the average; 0 switches it off.",
+        unit="kimg",
+        source="ours, as SiD",
+        label="Half-life",
     )
     ramp_up: float = setting(
         0.05,
@@ -111,10 +119,20 @@ class EmaSpec(Spec):
 class ScheduleSpec(Spec):
     """What the run writes, and how often."""
 
-    samples_every: int = setting(50, ge=1, le=10_000_000, help="Draw the sample grid.", unit="iterations", source="ours", label="Samples every")
-    sample_count: int = setting(64, ge=1, le=1024, help="Images in the sample grid.", unit="images", source="ours", label="Images in a grid")
+    samples_every: int = setting(
+        50, ge=1, le=10_000_000, help="Draw the sample grid.", unit="iterations", source="ours", label="Samples every"
+    )
+    sample_count: int = setting(
+        64, ge=1, le=1024, help="Images in the sample grid.", unit="images", source="ours", label="Images in a grid"
+    )
     checkpoint_every: int = setting(
-        250, ge=1, le=10_000_000, help="Save a checkpoint from which the run can resume.", unit="iterations", source="ours", label="Checkpoint every"
+        250,
+        ge=1,
+        le=10_000_000,
+        help="Save a checkpoint from which the run can resume.",
+        unit="iterations",
+        source="ours",
+        label="Checkpoint every",
     )
 
 
@@ -122,16 +140,40 @@ class EvaluationSpec(Spec):
     """Fréchet distance and class accuracy, for student and teacher alike."""
 
     every: int = setting(
-        250, ge=0, le=10_000_000, help="Evaluate during the run; 0 means only at the end.", unit="iterations", source="ours", label="Evaluate every"
+        250,
+        ge=0,
+        le=10_000_000,
+        help="Evaluate during the run; 0 means only at the end.",
+        unit="iterations",
+        source="ours",
+        label="Evaluate every",
     )
     samples: int = setting(
-        2_000, ge=100, le=1_000_000, help="Images for each evaluation during the run.", unit="images", source="ours", label="Images during the run"
+        2_000,
+        ge=100,
+        le=1_000_000,
+        help="Images for each evaluation during the run.",
+        unit="images",
+        source="ours",
+        label="Images during the run",
     )
     final_samples: int = setting(
-        16_000, ge=100, le=1_000_000, help="Images for the first and the last evaluation and the teacher's.", unit="images", source="ours", label="Images at the end"
+        16_000,
+        ge=100,
+        le=1_000_000,
+        help="Images for the first and the last evaluation and the teacher's.",
+        unit="images",
+        source="ours",
+        label="Images at the end",
     )
     teacher_steps: int = setting(
-        18, ge=1, le=1000, help="Steps of the teacher's Heun sampler (2·steps − 1 evaluations).", unit="steps", source="EDM, CIFAR-10", label="Teacher's steps"
+        18,
+        ge=1,
+        le=1000,
+        help="Steps of the teacher's Heun sampler (2·steps − 1 evaluations).",
+        unit="steps",
+        source="EDM, CIFAR-10",
+        label="Teacher's steps",
     )
 
 
@@ -142,15 +184,29 @@ class RunSpec(Spec):
         "bundled:digits", min_length=1, max_length=500, help="The teacher to distil.", label="Teacher"
     )
     iterations: int = setting(
-        2_500, ge=1, le=100_000_000, help="Updates of the student.", unit="iterations", source="ours", label="Iterations"
+        2_500,
+        ge=1,
+        le=100_000_000,
+        help="Updates of the student.",
+        unit="iterations",
+        source="ours",
+        label="Iterations",
     )
-    batch_size: int = setting(256, ge=1, le=65_536, help="Images in each update.", unit="images", source="Table 5", label="Batch size")
+    batch_size: int = setting(
+        256, ge=1, le=65_536, help="Images in each update.", unit="images", source="Table 5", label="Batch size"
+    )
     seed: int = setting(0, ge=0, le=2**63 - 1, help="Seed of all randomness of the run.", source="ours", label="Seed")
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", help="Where to train; auto takes a GPU where there is one.", source="ours", label="Device"
     )
     threads: int | None = setting(
-        None, ge=1, le=1024, help="CPU threads; empty means one for each core.", unit="threads", source="ours", label="Threads"
+        None,
+        ge=1,
+        le=1024,
+        help="CPU threads; empty means one for each core.",
+        unit="threads",
+        source="ours",
+        label="Threads",
     )
     generator: GeneratorSpec = setting(GeneratorSpec(), help="The one-step generator.", label="Generator")
     objective: ObjectiveSpec = setting(ObjectiveSpec(), help="What the student θ minimises.", label="Student objective")
@@ -166,10 +222,22 @@ class NetworkSpec(Spec):
     """A compact U-Net."""
 
     model_channels: int = setting(
-        32, ge=8, le=512, multiple_of=8, help="Width at full resolution.", unit="channels", source="ours", label="Channels"
+        32,
+        ge=8,
+        le=512,
+        multiple_of=8,
+        help="Width at full resolution.",
+        unit="channels",
+        source="ours",
+        label="Channels",
     )
     channel_mult: tuple[int, ...] = setting(
-        (1, 2), min_length=1, max_length=4, help="Width of each level, in units of the first.", source="ours", label="Multipliers"
+        (1, 2),
+        min_length=1,
+        max_length=4,
+        help="Width of each level, in units of the first.",
+        source="ours",
+        label="Multipliers",
     )
     num_blocks: int = setting(1, ge=1, le=8, help="Residual blocks of each level.", source="ours", label="Blocks")
     attention: bool = setting(True, help="Self-attention at the lowest resolution.", source="ours", label="Attention")
@@ -178,21 +246,37 @@ class NetworkSpec(Spec):
 class PretrainSpec(Spec):
     """The training of a teacher on a data set, by denoising score matching (EDM)."""
 
-    dataset: str = setting("digits", min_length=1, max_length=100, help="Data set; its training split is used.", label="Data set")
+    dataset: str = setting(
+        "digits", min_length=1, max_length=100, help="Data set; its training split is used.", label="Data set"
+    )
     network: NetworkSpec = setting(NetworkSpec(), help="The teacher's network.", label="Network")
     conditional: bool = setting(True, help="Condition on the class.", source="ours", label="Class-conditional")
-    iterations: int = setting(4_000, ge=1, le=100_000_000, help="Updates.", unit="iterations", source="ours", label="Iterations")
-    batch_size: int = setting(128, ge=1, le=65_536, help="Images in each update.", unit="images", source="ours", label="Batch size")
+    iterations: int = setting(
+        4_000, ge=1, le=100_000_000, help="Updates.", unit="iterations", source="ours", label="Iterations"
+    )
+    batch_size: int = setting(
+        128, ge=1, le=65_536, help="Images in each update.", unit="images", source="ours", label="Batch size"
+    )
     optimizer: OptimizerSpec = setting(
         OptimizerSpec(learning_rate=2e-3, beta1=0.9, beta2=0.99), help="Adam.", source="ours", label="Optimiser"
     )
     warm_up: int = setting(
-        200, ge=0, le=10_000_000, help="Linear rise of the learning rate; then it falls linearly to 0.", unit="iterations", source="ours", label="Warm-up"
+        200,
+        ge=0,
+        le=10_000_000,
+        help="Linear rise of the learning rate; then it falls linearly to 0.",
+        unit="iterations",
+        source="ours",
+        label="Warm-up",
     )
     dropout: float = setting(0.1, ge=0, lt=1, help="Dropout in training.", source="ours", label="Dropout")
-    ema: EmaSpec = setting(EmaSpec(half_life_kimg=50), help="Moving average of the weights.", label="Moving average (EMA)")
+    ema: EmaSpec = setting(
+        EmaSpec(half_life_kimg=50), help="Moving average of the weights.", label="Moving average (EMA)"
+    )
     seed: int = setting(0, ge=0, le=2**63 - 1, help="Seed of all randomness.", source="ours", label="Seed")
-    threads: int | None = setting(None, ge=1, le=1024, help="CPU threads; empty means one for each core.", unit="threads", label="Threads")
+    threads: int | None = setting(
+        None, ge=1, le=1024, help="CPU threads; empty means one for each core.", unit="threads", label="Threads"
+    )
 
 
 class SpecError(ValueError):

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from io import RawIOBase
+from io import FileIO
 from types import FrameType
 from typing import Literal, Protocol, cast
 
@@ -38,7 +38,7 @@ class PipeControl:
         self._requests: deque[Request] = deque()
         self._closing = False
         # Unbuffered: a thread waiting in a buffered reader would hold its lock, and Python could not shut down.
-        pipe = cast(RawIOBase, open(descriptor, "rb", buffering=0, closefd=False))
+        pipe = FileIO(descriptor, "rb", closefd=False)
         threading.Thread(target=self._read, args=(pipe,), daemon=True, name="control").start()
 
     def poll(self) -> Request | None:
@@ -48,7 +48,7 @@ class PipeControl:
         """From here on a closed pipe is no reason to end: the work is done."""
         self._closing = True
 
-    def _read(self, pipe: RawIOBase) -> None:
+    def _read(self, pipe: FileIO) -> None:
         for line in iter(pipe.readline, b""):
             request = line.decode(errors="replace").strip()
             if request in REQUESTS:

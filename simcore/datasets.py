@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import pad
 
 HELDOUT_SHARE = 0.2
 _SPLIT_SEED = 0
@@ -53,14 +54,15 @@ def _mnist() -> tuple[Tensor, Tensor]:
 
     pixels, labels = mnist_data()
     images = torch.from_numpy(pixels.astype(np.float32)).view(-1, 1, 28, 28)
-    return F.pad(images / 127.5 - 1, (2, 2, 2, 2), value=-1.0), torch.from_numpy(labels.astype(np.int64))
+    return pad(images / 127.5 - 1, (2, 2, 2, 2), value=-1.0), torch.from_numpy(labels.astype(np.int64))
 
 
 DATASETS: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {"digits": _digits, "mnist": _mnist}
 
 
+@cache
 def load_dataset(name: str) -> Dataset:
-    """Load a data set with its split. Raises ValueError naming the known ones."""
+    """Load a data set with its split, once a process. Raises ValueError naming the known ones."""
     if name not in DATASETS:
         raise ValueError(f"unknown data set '{name}'; known data sets: {', '.join(sorted(DATASETS))}")
     images, labels = DATASETS[name]()

@@ -56,7 +56,7 @@ class Distillation:
 
     def advance(self) -> dict[str, float]:
         """One iteration: the updates of ψ, one of θ, the average. Returns its metrics; raises TrainingError."""
-        values = {}
+        values: dict[str, float] = {}
         for _ in range(self.spec.denoiser.steps):
             values |= self._update_denoiser()
         values |= self._update_student()
@@ -112,7 +112,11 @@ class Distillation:
             raise TrainingError(self.step, "weights")
         for name in ("student_optimizer", "denoiser_optimizer"):
             tensors |= optimizer_tensors(getattr(self, name), name)
-        facts = {"spec": self.spec.model_dump(mode="json"), "step": self.step, "teacher": self.card.model_dump(mode="json")}
+        facts = {
+            "spec": self.spec.model_dump(mode="json"),
+            "step": self.step,
+            "teacher": self.card.model_dump(mode="json"),
+        }
         return StoredState(tensors, facts)
 
     def restore(self, stored: StoredState) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from simcore.config import EmaSpec
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def ema_decay(spec: EmaSpec, images_seen: int, batch_size: int) -> float:
@@ -22,7 +25,7 @@ def ema_decay(spec: EmaSpec, images_seen: int, batch_size: int) -> float:
     return float(0.5 ** (batch_size / half_life)) if half_life > 0 else 0.0
 
 
-def average_copy(module: nn.Module) -> nn.Module:
+def average_copy(module: Module) -> Module:
     """A frozen copy of the module, to be the average."""
     return copy.deepcopy(module).eval().requires_grad_(False)
 

@@ -35,7 +35,9 @@ class SamplingSource:
     nfe: int
 
 
-def student_source(generator: nn.Module, shape: tuple[int, int, int], label_dim: int, init_sigma: float) -> SamplingSource:
+def student_source(
+    generator: nn.Module, shape: tuple[int, int, int], label_dim: int, init_sigma: float
+) -> SamplingSource:
     """One step of the generator."""
     device = next(generator.parameters()).device
     return SamplingSource(lambda z, labels: one_step(generator, z, labels, init_sigma), shape, label_dim, device, 1)
@@ -52,7 +54,7 @@ def draw(source: SamplingSource, count: int, seed: int, purpose: str) -> Iterato
     """Batches of (images, classes) with balanced classes, from latents fixed by seed and purpose."""
     generator = generator_for(seed, purpose)
     classes = balanced_classes(count, source.label_dim)
-    for chosen in classes.split(_BATCH):
+    for chosen in torch.split(classes, _BATCH):
         latents = torch.randn(len(chosen), *source.shape, generator=generator)
         labels = one_hot(chosen, source.label_dim)
         labels = labels.to(source.device) if labels is not None else None
@@ -76,7 +78,9 @@ class Evaluator:
             for part in (data.train, data.heldout)
         )
 
-    def measure(self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None) -> dict[str, float]:
+    def measure(
+        self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
         """`frechet` (to the training images), `frechet_heldout` and, for a conditional source, `accuracy`.
 
         `between` is called between batches and may raise to abandon the evaluation.

@@ -36,4 +36,5 @@ class EDMPrecond(nn.Module):
         x = x.to(torch.float32)
         sigma = sigma.to(torch.float32).expand(x.shape[0])
         c_skip, c_out, c_in, c_noise = self.coefficients(sigma.view(-1, 1, 1, 1))
-        return c_skip * x + c_out * self.model(c_in * x, c_noise.flatten(), labels)
+        raw: Tensor = self.model(c_in * x, c_noise.flatten(), labels)
+        return c_skip * x + c_out * raw

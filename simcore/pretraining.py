@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from simcore.checkpoint import write_atomically
 from simcore.classifier import has_extractor
 from simcore.config import EvaluationSpec, PretrainSpec
-from simcore.datasets import Dataset, load_dataset
+from simcore.datasets import Dataset
 from simcore.ema import average_copy, ema_decay, update_average
 from simcore.evaluation import Evaluator, teacher_source
 from simcore.noise import draw_times, sigma_range
@@ -65,11 +65,11 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         update_average(average, denoiser, ema_decay(spec.ema, step * spec.batch_size, spec.batch_size))
-        yield step + 1, loss.item(), average
+        yield step + 1, float(loss.item()), average
 
 
 def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPrecond, command: str) -> TeacherCard:
-    """Measure the teacher where an extractor is bundled; write `teacher.safetensors`, `teacher.json` and `README.md`."""
+    """Measure the teacher where an extractor is bundled; write its weights, `teacher.json` and `README.md`."""
     content = save_tensors(denoiser.state_dict())
     config = denoiser_config(spec, data)
     card = TeacherCard(
@@ -121,8 +121,8 @@ def _readme(card: TeacherCard, spec: PretrainSpec) -> str:
         values = card.evaluation.values
         figures = "\n".join(
             [
-                f"{card.evaluation.samples:,} samples, {card.evaluation.steps}-step Heun "
-                f"({2 * card.evaluation.steps - 1} evaluations), balanced classes, in the bundled extractor's features:\n",
+                f"{card.evaluation.samples:,} samples with balanced classes, {card.evaluation.steps}-step Heun "
+                f"({2 * card.evaluation.steps - 1} evaluations), in the bundled extractor's features:\n",
                 f"* Fréchet distance to the training images: {values['frechet']:.2f}",
                 f"* Fréchet distance to the held-out images: {values['frechet_heldout']:.2f}",
                 *([f"* class accuracy: {values['accuracy']:.2%}"] if "accuracy" in values else []),
@@ -130,13 +130,15 @@ def _readme(card: TeacherCard, spec: PretrainSpec) -> str:
         )
     return f"""# {card.title}: a diffusion teacher
 
-{card.description} {card.parameters:,} parameters, EDM preconditioning, {"class-conditional" if card.label_dim else "unconditional"}.
+{card.description} {card.parameters:,} parameters, EDM preconditioning,
+{"class-conditional" if card.label_dim else "unconditional"}.
 
 ## Training
 
-Denoising loss with EDM's noise levels and weights, Adam, learning rate {spec.optimizer.learning_rate} with warm-up over
-{spec.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations, dropout {spec.dropout},
-seed {spec.seed}; the moving average of the weights is kept. The held-out images (20 %) were never seen.
+Denoising loss with EDM's noise levels and weights, Adam, learning rate {spec.optimizer.learning_rate} with warm-up
+over {spec.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations,
+dropout {spec.dropout}, seed {spec.seed}; the moving average of the weights is kept.
+The held-out images (20 %) were never seen.
 
 Reproduce: `{card.command}`
 

@@ -14,7 +14,7 @@ PSEUDO_HUBER_FACTOR = 0.00054
 
 
 def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
-    """The spec with c = 0.00054·√D, the number of threads and the device written out. Resolving twice changes nothing."""
+    """The spec with c = 0.00054·√D, the threads and the device written out. Resolving twice changes nothing."""
     c = spec.objective.pseudo_huber_c or PSEUDO_HUBER_FACTOR * math.sqrt(math.prod(card.image_shape))
     return spec.model_copy(
         update={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -43,7 +44,7 @@ def heun(denoiser: SteppedDenoiser, latents: Tensor, labels: Tensor | None = Non
     def slope(x: Tensor, t: Tensor) -> Tensor:
         return (x - denoiser(x.float(), t.float(), labels).double()) / t
 
-    for now, after in zip(times[:-1], times[1:], strict=True):
+    for now, after in pairwise(times):
         first = slope(x, now)
         euler = x + (after - now) * first
         x = euler if after == 0 else x + (after - now) * (first + slope(euler, after)) / 2

@@ -60,7 +60,7 @@ def teacher_folder(reference: str) -> Path:
     """The folder that `reference` names. Raises TeacherError where there is none."""
     name = reference.removeprefix("bundled:")
     folder = BUNDLED_TEACHERS / name if reference.startswith("bundled:") else Path(reference)
-    if "/" in name and reference.startswith("bundled:") or not (folder / "teacher.json").is_file():
+    if ("/" in name and reference.startswith("bundled:")) or not (folder / "teacher.json").is_file():
         raise TeacherError(f"no teacher '{reference}'; bundled teachers: {', '.join(bundled_references()) or 'none'}")
     return folder
 

@@ -35,7 +35,7 @@ def add_distill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int)
     add_settings(parser)
     parser.add_argument("--resume", type=Path, metavar="FILE", help="with --pipe: the checkpoint to go on from")
-    parser.add_argument("--pipe", action="store_true", help="events on stdout, requests on stdin; ends when stdin closes")
+    parser.add_argument("--pipe", action="store_true", help="events on stdout, requests on stdin; ends with it")
     parser.set_defaults(command=run_distill)
 
 

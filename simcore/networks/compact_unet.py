@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import avg_pool2d, interpolate, scaled_dot_product_attention, silu
 
 
 def positional_embedding(values: Tensor, width: int) -> Tensor:
@@ -45,10 +45,11 @@ class Block(nn.Module):
         self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = self.conv0(F.silu(self.norm0(x)))
+        h = self.conv0(silu(self.norm0(x)))
         scale, shift = self.affine(embedding)[:, :, None, None].chunk(2, dim=1)
-        h = F.silu(torch.addcmul(shift, self.norm1(h), scale + 1))
-        return (self.skip(x) + self.conv1(self.dropout(h))) * math.sqrt(0.5)
+        h = silu(torch.addcmul(shift, self.norm1(h), scale + 1))
+        out: Tensor = self.skip(x) + self.conv1(self.dropout(h))
+        return out * math.sqrt(0.5)
 
 
 class Attention(nn.Module):
@@ -62,8 +63,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # each [B, pixels, C]
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        return (x + self.proj(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))) * math.sqrt(0.5)
+        mixed = scaled_dot_product_attention(query, key, value)
+        out: Tensor = x + self.proj(mixed.transpose(1, 2).reshape(x.shape))
+        return out * math.sqrt(0.5)
 
 
 class CompactUNet(nn.Module):
@@ -127,18 +129,19 @@ class CompactUNet(nn.Module):
         embedding = self.map_noise(positional_embedding(4 * c_noise, self.model_channels))
         if self.map_label is not None and labels is not None:
             embedding = embedding + self.map_label(labels) * math.sqrt(self.label_dim)
-        embedding = F.silu(embedding)
+        embedding = silu(embedding)
 
         h = self.conv_in(x)
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.encoder):
-            h = F.avg_pool2d(h, 2) if level else h
+            h = avg_pool2d(h, 2) if level else h
             for block in blocks:  # type: ignore[attr-defined]
                 h = block(h, embedding)
                 skips.append(h)
         h = self.middle(h)
         for level, blocks in enumerate(self.decoder):
-            h = F.interpolate(h, scale_factor=2, mode="nearest") if level else h
+            h = interpolate(h, scale_factor=2, mode="nearest") if level else h
             for index, block in enumerate(blocks):  # type: ignore[arg-type]
                 h = block(torch.cat([h, skips.pop()], dim=1) if index else h, embedding)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        out: Tensor = self.conv_out(silu(self.norm_out(h)))
+        return out

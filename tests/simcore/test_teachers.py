@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from simcore.teacher_card import TeacherError, bundled_references, read_card, teacher_folder
+from simcore.teachers import build_denoiser, load_teacher
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(teacher_folder("bundled:digits"), tmp_path / "copy"))
+
+
+def test_the_bundled_teacher_is_small_frozen_and_as_its_card_says() -> None:
+    card, denoiser = load_teacher("bundled:digits")
+    assert (teacher_folder("bundled:digits") / "teacher.safetensors").stat().st_size < 2_000_000
+    assert (card.image_shape, card.label_dim) == ((1, 8, 8), 10)
+    assert card.parameters == sum(p.numel() for p in denoiser.parameters())
+    assert not denoiser.training
+    assert not any(p.requires_grad for p in denoiser.parameters())
+    assert "bundled:digits" in bundled_references()
+
+
+def test_the_bundled_teacher_denoises_images_it_has_not_seen() -> None:
+    from simcore.datasets import load_dataset
+
+    _, denoiser = load_teacher("bundled:digits")
+    heldout = load_dataset("digits").heldout
+    noise = torch.randn(heldout.images.shape, generator=torch.Generator().manual_seed(0))
+    denoised = denoiser(heldout.images + 0.5 * noise, torch.tensor(0.5), torch.eye(10)[heldout.labels])
+    assert (denoised - heldout.images).square().mean() < 0.25 * (0.5 * noise).square().mean()
+
+
+def test_a_teacher_in_a_folder_loads_like_a_bundled_one(copied: Path) -> None:
+    _, denoiser = load_teacher(str(copied))
+    _, bundled = load_teacher("bundled:digits")
+    x = torch.randn(2, 1, 8, 8)
+    assert torch.equal(denoiser(x, torch.tensor(1.0)), bundled(x, torch.tensor(1.0)))
+
+
+def test_changed_weights_are_refused(copied: Path) -> None:
+    weights = copied / "teacher.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(TeacherError, match="sha256 differs"):
+        load_teacher(str(copied))
+
+
+def test_a_card_that_does_not_fit_the_weights_is_refused(copied: Path) -> None:
+    card = read_card(str(copied))
+    narrow = card.model_copy(update={"config": card.config | {"model_channels": 8}})
+    (copied / "teacher.json").write_text(narrow.model_dump_json())
+    with pytest.raises(TeacherError, match="does not fit the card's configuration"):
+        load_teacher(str(copied))
+
+
+@pytest.mark.parametrize("reference", ["bundled:none", "bundled:../digits", "no/such/folder"])
+def test_an_unknown_teacher_is_named_with_the_known_ones(reference: str) -> None:
+    with pytest.raises(TeacherError, match=f"no teacher '{reference}'; bundled teachers: .*bundled:digits"):
+        load_teacher(reference)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "Other"}, "unknown 'Other'"),
+        ({"preconditioning": "vp"}, "unknown 'vp'"),
+        ({"widths": 3}, "does not fit its network: .*widths"),
+    ],
+)
+def test_a_configuration_that_is_not_known_is_refused(change: dict[str, object], message: str) -> None:
+    config = read_card("bundled:digits").config
+    with pytest.raises(TeacherError, match=message):
+        build_denoiser(config | change)
