@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -45,8 +46,10 @@ def redis_command(environment: Environment) -> list[str]:
     ]  # fmt: skip
 
 
-def wait_for_redis(environment: Environment, log: Path | None = None) -> None:
-    """Return once Redis answers. Raises EnvironmentProblem with the end of its log."""
+def wait_for_redis(
+    environment: Environment, log: Path | None = None, ended: Callable[[], bool] = lambda: False
+) -> None:
+    """Return once Redis answers. Raises EnvironmentProblem with the end of its log where it ended or is too slow."""
     client = redis.Redis.from_url(environment.redis_address(0), socket_connect_timeout=2, socket_timeout=2)
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -54,7 +57,7 @@ def wait_for_redis(environment: Environment, log: Path | None = None) -> None:
             client.ping()
             return
         except redis.RedisError as error:
-            if time.monotonic() > deadline:
+            if ended() or time.monotonic() > deadline:
                 raise EnvironmentProblem(_explanation(environment, log, error)) from None
             time.sleep(0.05)
 

@@ -43,22 +43,26 @@ class Command(BaseCommand):
         if not environment.redis_url:
             redis = redis_program(environment)
             supervisor.start(redis)
-            wait_for_redis(environment, redis.log)
+            wait_for_redis(environment, redis.log, redis.ended)
         else:
             wait_for_redis(environment)
-        password = set_up(demo=environment.demo)
+        if password := set_up(demo=environment.demo):
+            self._show_password(password)
         supervisor.start(worker_program(environment, RUNS_QUEUE, 1), worker_program(environment, LIGHT_QUEUE, 2))
         supervisor.start(web_program(environment), beat_program(environment))
         if _wait_until_ready(environment, supervisor):
-            self._welcome(environment, password)
+            self._welcome(environment)
         supervisor.watch()
         self.stdout.write("\nStopping: the running job is checkpointed and queued again …")
 
-    def _welcome(self, environment: Environment, password: str | None) -> None:
+    def _show_password(self, password: str) -> None:
+        # At once: whatever stops this start, the next one will not know the password.
+        self.stdout.write(f"\nSign in as admin with the one-time password: {password}")
+        self.stdout.write("It is shown only now; choose your own after signing in.")
+        self.stdout.flush()
+
+    def _welcome(self, environment: Environment) -> None:
         self.stdout.write(f"\nSIM Studio is ready: http://{environment.host}:{environment.port}/")
-        if password:
-            self.stdout.write(f"Sign in as admin with the one-time password: {password}")
-            self.stdout.write("It is shown only now; choose your own after signing in.")
         self.stdout.write(f"State and logs are in {environment.data}. Ctrl-C stops everything.\n")
         self.stdout.flush()
 
@@ -82,7 +86,7 @@ def _check_port(environment: Environment) -> None:
         except OSError as error:
             raise EnvironmentProblem(
                 f"cannot listen on {environment.host}:{environment.port} ({error.strerror}); "
-                "set SIMSTUDIO_PORT to a free port"
+                "set SIMSTUDIO_PORT to a free port, or SIMSTUDIO_HOST to an address of this machine"
             ) from None
 
 
