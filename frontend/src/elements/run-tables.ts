@@ -34,7 +34,7 @@ abstract class RunTable extends HTMLElement {
     }
   }
 
-  private update(): void {
+  protected update(): void {
     const empty = !this.body.childElementCount;
     find<HTMLElement>(this, "[data-empty]").hidden = !empty;
     find<HTMLElement>(this, "table").hidden = empty;
@@ -45,6 +45,19 @@ export class RunEvaluations extends RunTable {
   override connectedCallback(): void {
     super.connectedCallback();
     for (const row of this.body.querySelectorAll<HTMLElement>("tr")) fill(row);
+    this.update();
+  }
+
+  protected override update(): void {
+    super.update();
+    const students = [...this.body.querySelectorAll('tr[data-source="student"]')].map(frechetOf);
+    const teacher = frechetOf(this.body.querySelector('tr[data-source="teacher"]'));
+    const [now, first] = [students.at(0) ?? NaN, students.length > 1 ? students.at(-1)! : NaN];
+    const parts = [
+      now / teacher > 0 ? `${ratio(now / teacher)} the teacher’s` : "",
+      first >= now ? `${ratio(first / now)} below the start` : first < now ? `${ratio(now / first)} above the start` : "",
+    ];
+    find(this, "[data-verdict]").textContent = parts.filter(Boolean).join(", ");
   }
 
   protected take(event: RunEvent): void {
@@ -53,6 +66,15 @@ export class RunEvaluations extends RunTable {
     fill(row);
     this.add(row);
   }
+}
+
+function frechetOf(row: Element | null): number {
+  return Number(row?.getAttribute("data-value-frechet") ?? NaN);
+}
+
+/** 1.29 → "1.3×", 81.2 → "81×". */
+function ratio(value: number): string {
+  return `${value < 10 ? value.toFixed(1) : count(value)}×`;
 }
 
 function evaluationRow(evaluation: Evaluation): HTMLElement {

@@ -58,7 +58,7 @@ export class RunsLive extends HTMLElement {
   private insert(row: Element): void {
     const body = this.querySelector("tbody");
     if (body) body.prepend(row);
-    else void this.refresh(); // the first run takes the place of the empty page
+    else location.reload(); // the first run takes the place of the empty page
   }
 }
 

@@ -127,7 +127,7 @@ function showGrid(figure: HTMLElement, grid: SampleGrid): void {
   const rows = Math.ceil(grid.count / grid.columns);
   box.style.aspectRatio = `${grid.columns} / ${rows}`;
   if (box instanceof HTMLButtonElement) box.disabled = false;
-  find(figure, "[data-caption]").textContent = `${count(grid.nfe)} evaluation${grid.nfe === 1 ? "" : "s"} an image`;
+  find(figure, "[data-caption]").textContent = `NFE ${count(grid.nfe)}`;
   image.alt = `${count(grid.count)} images of the ${grid.source}${grid.source === "student" ? ` at step ${count(grid.step)}` : ""}`;
   image.hidden = false;
   if (image.getAttribute("src") !== grid.url) image.src = grid.url; // the old picture stays until the new one is decoded
