@@ -269,7 +269,7 @@ class PretrainSpec(Spec):
         source="ours",
         label="Warm-up",
     )
-    dropout: float = setting(0.1, ge=0, lt=1, help="Dropout in training.", source="ours", label="Dropout")
+    dropout: float = setting(0.15, ge=0, lt=1, help="Dropout in training.", source="ours", label="Dropout")
     ema: EmaSpec = setting(
         EmaSpec(half_life_kimg=50), help="Moving average of the weights.", label="Moving average (EMA)"
     )

@@ -70,8 +70,10 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
 
 def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPrecond, command: str) -> TeacherCard:
     """Measure the teacher where an extractor is bundled; write its weights, `teacher.json` and `README.md`."""
-    content = save_tensors(denoiser.state_dict())
     config = denoiser_config(spec, data)
+    content = save_tensors(denoiser.state_dict())
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "teacher.safetensors", content)
     card = TeacherCard(
         name=spec.dataset,
         title=f"{spec.dataset.capitalize()}, {config['img_resolution']}×{config['img_resolution']}",
@@ -85,8 +87,6 @@ def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPre
         command=command,
         evaluation=_evaluate(denoiser, spec.dataset, data.image_shape, config["label_dim"]),
     )
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "teacher.safetensors", content)
     write_atomically(out / "teacher.json", (card.model_dump_json(indent=2) + "\n").encode())
     write_atomically(out / "README.md", _readme(card, spec).encode())
     return card

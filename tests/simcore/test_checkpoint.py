@@ -42,7 +42,7 @@ def test_a_truncated_file_is_named_as_such(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "x.safetensors"
     write_checkpoint(path, STATE)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match="x.safetensors is truncated or not a checkpoint"):
+    with pytest.raises(CheckpointError, match=r"x\.safetensors is truncated or not a checkpoint"):
         read_checkpoint(path)
 
 
@@ -76,7 +76,7 @@ def test_a_write_that_fails_says_so_and_leaves_older_checkpoints(tmp_path: Path)
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CheckpointError, match="cannot write the checkpoint .* (Not a directory|File exists)"):
+    with pytest.raises(CheckpointError, match=r"cannot write the checkpoint .* (Not a directory|File exists)"):
         write_checkpoint(tmp_path / "file" / "x.safetensors", STATE)
 
 

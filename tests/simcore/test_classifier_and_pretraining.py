@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simcore.classifier import BUNDLED_EXTRACTORS, ExtractorError, accuracy, load_extractor, train_classifier
+from simcore.config import NetworkSpec, PretrainSpec
+from simcore.datasets import load_dataset
+from simcore.pretraining import pretrain, write_teacher
+from simcore.teachers import load_teacher
+
+
+def test_the_bundled_extractor_is_as_accurate_on_unseen_digits_as_its_card_says() -> None:
+    card, classifier = load_extractor("digits")
+    found = accuracy(classifier, load_dataset("digits").heldout)
+    assert found == pytest.approx(card.heldout_accuracy, abs=1e-4)
+    assert found > 0.98
+
+
+def test_training_the_extractor_again_gives_the_same_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert list(train_classifier("digits", tmp_path / name, iterations=3)) == [1, 2, 3]
+    first, second = ((tmp_path / name / "extractor.safetensors").read_bytes() for name in ("a", "b"))
+    assert first == second
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {
+        path.name for path in (BUNDLED_EXTRACTORS / "digits").iterdir()
+    }
+
+
+def test_a_data_set_without_extractor_is_told() -> None:
+    with pytest.raises(ExtractorError, match="no usable feature extractor for 'mnist'"):
+        load_extractor("mnist")
+
+
+def test_pretraining_lowers_the_loss_and_writes_a_teacher_that_loads(tmp_path: Path) -> None:
+    spec = PretrainSpec(network=NetworkSpec(model_channels=8), iterations=60, batch_size=32, warm_up=5)
+    data = load_dataset("mnist")
+    updates = list(pretrain(spec.model_copy(update={"dataset": "mnist"}), data))
+    losses, average = [loss for _, loss, _ in updates], updates[-1][2]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+    card = write_teacher(tmp_path, spec.model_copy(update={"dataset": "mnist"}), data, average, "the command")
+    loaded, denoiser = load_teacher(str(tmp_path))
+    assert loaded == card
+    assert (card.image_shape, card.evaluation) == ((1, 32, 32), None)
+    assert all((a == b).all() for a, b in zip(denoiser.parameters(), average.parameters(), strict=True))
+    assert "the command" in (tmp_path / "README.md").read_text()
+
+
+def test_the_same_seed_trains_the_same_teacher() -> None:
+    spec = PretrainSpec(network=NetworkSpec(model_channels=8), iterations=3, batch_size=8)
+    data = load_dataset("digits")
+    first, second, other = (
+        [loss for _, loss, _ in pretrain(s, data)] for s in (spec, spec, spec.model_copy(update={"seed": 1}))
+    )
+    assert first == second != other
