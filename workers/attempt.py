@@ -10,11 +10,12 @@ import uuid
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DataError, IntegrityError
 from pydantic import ValidationError
 
 from simcore.events import Event, Failed, Finished, Log, Stopped, parse_event
 from studio.jobs.kinds import kind_of
-from studio.jobs.lifecycle import JobState, RequestedAction
+from studio.jobs.lifecycle import IllegalMove, JobState, RequestedAction
 from studio.jobs.models import Job
 from studio.jobs.services import LeaseLost, job_end, job_interrupted, job_record, job_renew
 from workers.trainer_process import TrainerProcess
@@ -67,6 +68,13 @@ class Attempt:
 
     def follow(self) -> None:
         """Pump until the trainer's pipe closes, then end the job. Raises LeaseLost."""
+        try:
+            self._pump()
+        except (IllegalMove, IntegrityError, DataError) as error:
+            logger.exception("job %s: its trainer said what cannot be", self._job_id)
+            self._job_end(JobState.FAILED, reason=f"the trainer said what cannot be: {error}")
+
+    def _pump(self) -> None:
         while (lines := self._trainer.read_lines(self._patience())) is not None:
             self._take(lines)
             if self._due():
@@ -88,7 +96,7 @@ class Attempt:
             try:
                 self._last = parse_event(line)
             except ValidationError:
-                self._last = Log(level="warning", message=line.decode(errors="replace")[:2000])
+                self._last = Log(level="warning", message=_text(line)[:2000])
             self._pending.append(self._last)
 
     def _due(self) -> bool:
@@ -150,4 +158,9 @@ class Attempt:
     def _log_tail(self) -> str:
         with self._stderr.open("rb") as file:
             file.seek(max(0, self._stderr.stat().st_size - LOG_TAIL_BYTES))
-            return file.read().decode(errors="replace").strip()
+            return _text(file.read()).strip()
+
+
+def _text(data: bytes) -> str:
+    """Readable whatever it was; PostgreSQL refuses NUL."""
+    return data.decode(errors="replace").replace("\0", "")

@@ -16,12 +16,15 @@ from types import TracebackType
 
 from studio.environment import PROJECT
 
+SIMCORE = (sys.executable, "-m", "simcore")
+EXIT_SECONDS = 5.0
+
 
 class TrainerProcess:
     """Context manager: started on entry, certainly dead on exit."""
 
-    def __init__(self, arguments: list[str], stderr: Path) -> None:
-        self._arguments = [sys.executable, "-m", "simcore", *arguments]
+    def __init__(self, arguments: list[str], stderr: Path, program: tuple[str, ...] = SIMCORE) -> None:
+        self._arguments = [*program, *arguments]
         self._stderr = stderr
         self._unfinished_line = b""
 
@@ -69,5 +72,9 @@ class TrainerProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def exit_code(self) -> int:
-        """Wait for the end; negative: the signal that killed it."""
-        return self._process.wait()
+        """Wait for the end, and see to it where it does not come; negative: the signal that killed it."""
+        try:
+            return self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
