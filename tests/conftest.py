@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from simcore.presets import find_preset
 from simcore.teacher_card import TeacherCard
@@ -35,6 +36,13 @@ def user(db: None) -> Any:
     from studio.accounts.models import User
 
     return User.objects.create_user("ada", password="correct horse")
+
+
+@pytest.fixture
+def ada(client: Client, user: Any) -> Client:
+    """A browser in which that researcher has signed in."""
+    client.force_login(user)
+    return client
 
 
 def teacher_card() -> TeacherCard:

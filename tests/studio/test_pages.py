@@ -30,12 +30,6 @@ PAGES = ["/runs/", "/runs/new/", "/runs/{pk}/", "/password/", "/sign-in/", "/run
 EVIL = "<script>alert(1)</script>"
 
 
-@pytest.fixture
-def ada(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
-
-
 def page_of(client: Client, address: str, run: Run) -> Any:
     if address == "/sign-in/":
         client.logout()

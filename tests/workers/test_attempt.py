@@ -21,7 +21,7 @@ from studio.runs.distillation import newest_whole_checkpoint, run_folder
 from studio.runs.models import Checkpoint, Evaluation, Metric, Run, SampleGrid
 from studio.runs.services import run_create
 from tests.stack import wait_for
-from tests.studio.builders import claim, expire, moves, sequence, token_of
+from tests.studio.builders import at_once, claim, expire, moves, not_raised, sequence, token_of
 from workers.attempt import Attempt, attempt_folder, run_attempt
 from workers.trainer_process import TrainerProcess
 
@@ -205,10 +205,25 @@ def test_a_trainer_that_hangs_is_killed_and_said_so(follow: Any, settings: Any) 
     assert "the trainer said nothing for" in job.reason
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_silent_trainer_keeps_its_lease(follow: Any, settings: Any) -> None:
-    settings.LEASE_SECONDS = 2
-    job = follow(START + "\ntime.sleep(4)\n" + says(Finished(step=6, summary={})))
-    assert job.state == "succeeded"
+    settings.LEASE_SECONDS = 3
+    ended = threading.Event()
+
+    def work() -> Job:
+        try:
+            return follow(START + "\ntime.sleep(4)\n" + says(Finished(step=6, summary={})))
+        finally:
+            ended.set()
+
+    def reap_meanwhile() -> int:
+        reaped = 0
+        while not ended.wait(0.2):
+            reaped += jobs_reap()
+        return reaped
+
+    job, reaped = not_raised(at_once(work, reap_meanwhile))
+    assert (job.state, job.attempt, reaped) == ("succeeded", 1, 0)
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(run: Run, follow: Any) -> None:

@@ -10,12 +10,6 @@ from tests.studio.builders import bring_to, metrics, record
 
 
 @pytest.fixture
-def ada(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def trained(run: Any) -> Any:
     """A run with the steps 1 … 100, its loss equal to the step."""
     job = bring_to(run, JobState.RUNNING)

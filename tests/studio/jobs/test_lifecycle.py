@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from studio.jobs.lifecycle import ENDED_STATES, HELD_STATES, MOVES, IllegalMove, JobState, UserAction, check_move
-from studio.jobs.models import Job
+from studio.jobs.models import Job, JobEvent
 from studio.jobs.services import actions_of, job_act, job_end
 from tests.studio.builders import bring_to, moves, sequence, token_of
 
@@ -91,3 +94,21 @@ def test_each_move_leaves_one_audit_row_and_one_state_event(run: Any, state: str
     assert [(payload["from"], payload["to"]) for payload in payloads] == later
     assert all(payload["actor"] for payload in payloads)
     assert (later[-1][1] if later else "queued") == state == Job.objects.get(pk=job.pk).state
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_database_itself_keeps_leases_to_held_jobs(run: Any, state: str) -> None:
+    job = bring_to(run, JobState(state))
+    if state in HELD_STATES:
+        wrong: list[dict[str, Any]] = [{"lease_token": None}, {"lease_expires_at": None}]
+    else:
+        wrong = [{"lease_token": uuid.uuid4()}, {"lease_expires_at": timezone.now()}]
+    for values in wrong:
+        with pytest.raises(IntegrityError, match="job_lease_exactly_while_held"), transaction.atomic():
+            Job.objects.filter(pk=job.pk).update(**values)
+
+
+def test_the_database_itself_keeps_event_numbers_apart(run: Any) -> None:
+    job = bring_to(run, JobState.RUNNING)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        JobEvent.objects.create(job=job, seq=1, attempt=1, type="log", payload={}, at=timezone.now())

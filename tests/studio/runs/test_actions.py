@@ -12,12 +12,6 @@ from studio.jobs.models import Job
 from tests.studio.builders import bring_to
 
 
-@pytest.fixture
-def ada(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
-
-
 def act(client: Client, run: Any, action: str, **kwargs: Any) -> Any:
     return client.post(f"/runs/{run.pk}/actions/{action}/", **kwargs)
 

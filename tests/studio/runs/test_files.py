@@ -17,12 +17,6 @@ PNG = b"\x89PNG\r\n\x1a\n picture"
 
 
 @pytest.fixture
-def ada(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def job(run: Any) -> Job:
     """A running job with a grid and a checkpoint of step 50 on disk."""
     job = bring_to(run, JobState.RUNNING)

@@ -20,12 +20,6 @@ from tests.studio.builders import bring_to, claim, evaluation, metrics, record, 
 
 
 @pytest.fixture
-def ada(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def launch(user: Any, teacher: Teacher, redis_server: None) -> Any:
     """Launch a run by its name."""
     return lambda name: run_create(owner=user, name=name, preset="digits-demo", spec=find_preset("digits-demo").spec)
