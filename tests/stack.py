@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.cookiejar
-import json
 import os
 import re
 import socket
@@ -47,6 +46,7 @@ class Stack:
 
     def __init__(self, folder: Path, database_url: str = "", **settings: object) -> None:
         self.variables = {
+            "DJANGO_SETTINGS_MODULE": "studio.settings",
             "SIMSTUDIO_DATA": str(folder),
             "SIMSTUDIO_DATABASE_URL": database_url,
             "SIMSTUDIO_RING_SECONDS": "0.5",
@@ -57,6 +57,7 @@ class Stack:
         self.environment = self._environment()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self.programs: list[Program] = []
+        self.port = 0
 
     def __enter__(self) -> Stack:
         self.redis = self.start(redis_program(self.environment))
@@ -76,7 +77,11 @@ class Stack:
             program.wait_until_ended()
 
     def _environment(self, **settings: Any) -> Environment:
-        values = {name.removeprefix("SIMSTUDIO_").lower(): value for name, value in self.variables.items()}
+        values: dict[str, Any] = {
+            name.removeprefix("SIMSTUDIO_").lower(): value
+            for name, value in self.variables.items()
+            if name.startswith("SIMSTUDIO_")
+        }
         return Environment(**(values | settings))
 
     def start(self, program: Program, **variables: str) -> Program:
@@ -102,7 +107,7 @@ class Stack:
         """Run Python inside the studio's Django; returns what it printed."""
         result = subprocess.run(
             [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", code],
-            cwd=PROJECT, env={**os.environ, **self.variables, "DJANGO_SETTINGS_MODULE": "studio.settings"},
+            cwd=PROJECT, env={**os.environ, **self.variables},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr

@@ -38,7 +38,7 @@ class Program:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=PROJECT,
-                start_new_session=True, preexec_fn=_die_with_supervisor,
+                start_new_session=True, env={**os.environ, **self.environment}, preexec_fn=_die_with_supervisor,
             )  # fmt: skip
 
     def ended(self) -> bool:

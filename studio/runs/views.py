@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
 
 from simcore.presets import PRESETS, Preset
 from studio.catalog.models import Teacher
@@ -29,6 +30,7 @@ PAGE_SIZE = 50
 
 
 @require_GET
+@vary_on_headers("HX-Request", "HX-History-Restore-Request")
 def list_runs(request: HttpRequest) -> HttpResponse:
     """The table of runs, newest first; `q` searches names, `state` filters."""
     # PostgreSQL refuses NUL in a text.
