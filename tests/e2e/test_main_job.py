@@ -40,7 +40,7 @@ def readout(page: Page) -> str:
 def test_a_run_is_launched_watched_without_polling_and_succeeds(page: Page, context: BrowserContext) -> None:
     sign_in(page)
     launch_by_the_form(
-        page, Name="From the browser", Iterations="260", Batch_size="64", Samples_every="25", Checkpoint_every="100",
+        page, Name="From the browser", Iterations="260", Batch_size="64", Threads="1", Samples_every="25", Checkpoint_every="100",
         Images_during_the_run="200", Images_at_the_end="500",
     )  # fmt: skip
     state = page.locator("[data-out=state]")
@@ -73,7 +73,9 @@ def test_a_run_is_launched_watched_without_polling_and_succeeds(page: Page, cont
 
 def test_the_list_shows_a_new_run_by_itself(page: Page, studio: Stack) -> None:
     sign_in(page)
-    run = studio.launch({"iterations": 3, "batch_size": 8, "evaluation.final_samples": 100, "evaluation.samples": 100})
+    run = studio.launch(
+        {"iterations": 3, "batch_size": 8, "threads": 1, "evaluation.final_samples": 100, "evaluation.samples": 100}
+    )
     row = page.locator(f"#run-{run}")
     expect(row).to_be_visible(timeout=20_000)
     expect(row).to_contain_text("succeeded", timeout=MINUTES)
@@ -81,7 +83,9 @@ def test_the_list_shows_a_new_run_by_itself(page: Page, studio: Stack) -> None:
 
 def test_pause_resume_cancel_and_retry(page: Page, studio: Stack) -> None:
     sign_in(page)
-    run = studio.launch({"iterations": 5000, "batch_size": 8, "evaluation.final_samples": 100, "evaluation.every": 0})
+    run = studio.launch(
+        {"iterations": 5000, "batch_size": 8, "threads": 1, "evaluation.final_samples": 100, "evaluation.every": 0}
+    )
     page.goto(f"/runs/{run}/")
     state = page.locator("[data-out=state]")
     expect(state).to_have_text("running", timeout=MINUTES)
