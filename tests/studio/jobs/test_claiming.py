@@ -125,6 +125,13 @@ def test_renewing_prolongs_the_lease_and_says_what_people_ask(run: Any) -> None:
     assert job_renew(job.pk, token_of(job)) == "cancel"
 
 
+def test_recording_prolongs_the_lease(run: Any) -> None:
+    job = claim()
+    expire(job)
+    record(job, started())
+    assert Job.objects.filter(pk=job.pk, lease_expires_at__gt=timezone.now()).exists()
+
+
 def test_an_end_stores_the_result_and_when(run: Any) -> None:
     job = claim()
     record(job, started())
