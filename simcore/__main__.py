@@ -31,7 +31,7 @@ def main() -> int:
     try:
         code: int = arguments.command(arguments)
         return code
-    except (CommandError, ValueError, OSError) as error:
+    except (CommandError, ValueError, OSError, RuntimeError) as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simcore.config import EvaluationSpec, OptimizerSpec, RunSpec, ScheduleSpec
+from simcore.config import EmaSpec, EvaluationSpec, OptimizerSpec, RunSpec, ScheduleSpec
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,11 @@ PRESETS: dict[str, Preset] = {
                 teacher="bundled:digits",
                 iterations=2_500,
                 batch_size=64,
+                threads=1,  # the second core serves the studio; two threads wait for each other on a shared core
+                ema=EmaSpec(ramp_up=0.2),
                 student_optimizer=_DIGITS_OPTIMIZER,
                 denoiser_optimizer=_DIGITS_OPTIMIZER,
-                schedule=ScheduleSpec(samples_every=50, checkpoint_every=250),
+                schedule=ScheduleSpec(samples_every=50, sample_count=100, checkpoint_every=250),
                 evaluation=EvaluationSpec(every=250),
             ),
         ),

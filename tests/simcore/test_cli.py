@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -229,6 +230,17 @@ def test_a_disk_that_fills_up_is_told_and_older_checkpoints_stay(tmp_path: Path)
     assert "error: cannot write the checkpoint" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_diverging_run_is_told_with_its_iteration(tmp_path: Path) -> None:
+    steps = ("learning_rate=1", "beta2=0", "epsilon=1e-30")
+    wild = [word for step in steps for word in ("--set", f"denoiser_optimizer.{step}")]
+    done = simcore(*DEMO, "--iterations", 400, *wild, "--out", tmp_path)
+    assert done.returncode == 2
+    assert re.search(r"error: the .* is not finite in iteration \d+", done.stderr)
+    assert "Traceback" not in done.stderr
+    last = parse_event((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+    assert last.type == "failed"
 
 
 def test_a_student_and_a_teacher_can_be_sampled_and_measured(
