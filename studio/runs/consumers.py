@@ -14,7 +14,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from studio.common.permissions import may_watch
 from studio.jobs.hub import Subscription, hub
 from studio.jobs.publisher import JOBS_GROUP, job_group
-from studio.jobs.selectors import event_seq, events_after
+from studio.jobs.selectors import event_seq, events_after, unsettled_jobs
 from studio.runs.rows import row_html
 
 logger = logging.getLogger(__name__)
@@ -94,17 +94,31 @@ def _since(query: bytes) -> int:
 
 
 class RunsConsumer(LiveConsumer):
-    """Rendered rows of runs that changed, each at most once in ROW_SECONDS."""
+    """Rendered rows of runs that changed, at most once in ROW_SECONDS, and never the same row twice in a row.
+
+    Messages may be lost, so on connecting and after each silence the unfinished runs are looked at anyway.
+    """
 
     async def live(self) -> None:
+        self._sent: dict[int, str] = {}
         async with hub.subscribe(JOBS_GROUP) as subscription:
+            await self._send_rows(await database_sync_to_async(unsettled_jobs)())
             while True:
-                changed = {message["job"]} if (message := await subscription.get(CHECK_SECONDS)) else set()
-                if not changed:
-                    continue
-                await asyncio.sleep(ROW_SECONDS)
-                while (message := await subscription.get(0.001)) is not None:
-                    changed.add(message["job"])
-                for job_id in sorted(changed):
-                    if html := await database_sync_to_async(row_html)(job_id):
-                        await self.send_json({"type": "row", "id": job_id, "html": html})
+                await self._send_rows(await self._changed(subscription))
+
+    async def _changed(self, subscription: Subscription) -> set[int]:
+        message = await subscription.get(CHECK_SECONDS)
+        if message is None:
+            return await database_sync_to_async(unsettled_jobs)()
+        changed = {message["job"]}
+        await asyncio.sleep(ROW_SECONDS)
+        while (message := await subscription.get(0.001)) is not None:
+            changed.add(message["job"])
+        return changed
+
+    async def _send_rows(self, job_ids: set[int]) -> None:
+        for job_id in sorted(job_ids):
+            html = await database_sync_to_async(row_html)(job_id)
+            if html and html != self._sent.get(job_id):
+                self._sent[job_id] = html
+                await self.send_json({"type": "row", "id": job_id, "html": html})

@@ -217,6 +217,8 @@ async def test_rows_that_change_are_sent_as_the_list_shows_them(
     monkeypatch.setattr(consumers, "ROW_SECONDS", 0.05)
     async with watching("/ws/runs/", cookie) as watcher:
         await someone_watches_the_list()
+        first = await watcher.receive_json()  # it may have changed since the page was made
+        assert "0 / 2,500" in first["html"]
         await in_database(record)(job, metrics(250))
         message = await watcher.receive_json()
         assert (message["type"], message["id"]) == ("row", job.pk)
@@ -230,6 +232,7 @@ async def test_changes_in_quick_succession_are_sent_together(
     monkeypatch.setattr(consumers, "ROW_SECONDS", 0.5)
     async with watching("/ws/runs/", cookie) as watcher:
         await someone_watches_the_list()
+        await watcher.receive_json()
         for step in range(1, 11):
             await in_database(record)(job, metrics(step))
         rows = [await watcher.receive_json()]
@@ -237,6 +240,17 @@ async def test_changes_in_quick_succession_are_sent_together(
             rows.append(await watcher.receive_json())
         assert len(rows) < 10
         assert await watcher.receive_nothing(timeout=0.2)
+
+
+async def test_a_change_of_the_list_whose_message_was_lost_is_found(
+    cookie: str, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "CHECK_SECONDS", 0.2)
+    async with watching("/ws/runs/", cookie) as watcher:
+        await watcher.receive_json()
+        await in_database(Job.objects.filter(pk=job.pk).update)(step=77)  # nothing is published
+        assert "77 / 2,500" in (await watcher.receive_json())["html"]
+        assert await watcher.receive_nothing(timeout=0.5), "what has not changed is not sent again"
 
 
 def test_the_origin_used_here_is_one_that_is_allowed(settings: Any) -> None:
