@@ -160,7 +160,10 @@ class _Run:
 
     def _evaluate_teacher(self) -> Iterator[Event]:
         samples = self.spec.evaluation.final_samples
-        self.figures["teacher"] = self._kept_teacher_figures() or self._measure(self.teacher, samples)
+        kept = self._kept_teacher_figures()
+        if kept is not None:
+            yield Log(message="The teacher's figures are its card's, measured as this run measures its student.")
+        self.figures["teacher"] = kept or self._measure(self.teacher, samples)
         yield self._evaluation("teacher", self.figures["teacher"], samples, self.teacher.nfe)
 
     def _kept_teacher_figures(self) -> dict[str, float] | None:
