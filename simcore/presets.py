@@ -29,7 +29,7 @@ PRESETS: dict[str, Preset] = {
             "Six minutes on one CPU core.",
             spec=RunSpec(
                 teacher="bundled:digits",
-                iterations=2_000,
+                iterations=2_500,
                 batch_size=64,
                 threads=1,  # the second core serves the studio; two threads wait for each other on a shared core
                 ema=EmaSpec(ramp_up=0.2),
