@@ -15,10 +15,14 @@ class _Event(BaseModel):
 
 
 class Started(_Event):
-    """Training begins, or goes on from `step`."""
+    """Training begins, or goes on from a checkpoint of `step` where it is `resumed`.
+
+    What was recorded past that step, or everything where nothing was resumed, is going to be recorded anew.
+    """
 
     type: Literal["started"] = "started"
     step: int
+    resumed: bool = False
     total_steps: int
     device: str
 

@@ -59,6 +59,7 @@ class _Run:
         self.figures: dict[str, dict[str, float]] = {}
         self.clock = {"seconds": 0.0, "evaluation_seconds": 0.0}
         self.checkpoint_wanted = False
+        self.resumed = resume is not None
         if resume is not None:
             self._restore(resume)
         shape = card.image_shape
@@ -82,7 +83,7 @@ class _Run:
 
     def events(self) -> Iterator[Event]:
         run, total = self.run, self.spec.iterations
-        yield Started(step=run.step, total_steps=total, device=str(run.device))
+        yield Started(step=run.step, resumed=self.resumed, total_steps=total, device=str(run.device))
         yield from self._notes()
         try:
             while True:

@@ -5,7 +5,7 @@ import { Series, SeriesSet } from "../src/lib/series.ts";
 
 const numbered = { at: "2026-01-01T00:00:00Z", attempt: 1 };
 const metrics = (seq: number, step: number, values: Values): RunEvent => ({ ...numbered, seq, type: "metrics", step, values });
-const started = (seq: number, step: number): RunEvent => ({ ...numbered, seq, type: "started", step, total_steps: 100, device: "cpu" });
+const started = (seq: number, step: number): RunEvent => ({ ...numbered, seq, type: "started", step, resumed: step > 0, total_steps: 100, device: "cpu" });
 
 test("a long curve is bucketed, and keeps its extremes, its mean and its order", () => {
   const series = new Series();

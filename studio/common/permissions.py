@@ -10,13 +10,8 @@ from studio.accounts.models import User
 
 
 def may_watch(user: Any) -> bool:
-    """Signed-in people see every run, live and stored."""
+    """Signed-in people see every run, and may launch and act: there are no roles yet."""
     return bool(user is not None and user.is_authenticated and user.is_active)
-
-
-def may_act(user: Any) -> bool:
-    """Signed-in people launch runs and act on them."""
-    return may_watch(user)
 
 
 def signed_in_user(request: HttpRequest) -> User:

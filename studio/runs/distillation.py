@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from studio.celery import RUNS_QUEUE
 from studio.jobs.models import Job
 from studio.runs.models import Checkpoint
 from studio.runs.projection import project
+
+logger = logging.getLogger(__name__)
 
 
 def run_folder(run_id: int) -> Path:
@@ -43,12 +47,20 @@ class Distillation:
 
 
 def newest_whole_checkpoint(run_id: int) -> Path | None:
-    """The checkpoint from which the next attempt goes on: the newest one whose file has its recorded size."""
+    """The checkpoint from which the next attempt goes on: the newest one whose file is as it was written."""
     for row in Checkpoint.objects.filter(run_id=run_id, superseded=False).order_by("-step"):
         path = run_folder(run_id) / row.path
-        if path.is_file() and path.stat().st_size == row.size:
+        if _is_whole(path, row):
             return path
+        logger.warning("run %s: %s is missing or damaged; the checkpoint before it is used", run_id, path)
     return None
+
+
+def _is_whole(path: Path, row: Checkpoint) -> bool:
+    if not path.is_file() or path.stat().st_size != row.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
 
 
 DISTILLATION = Distillation()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db.models import QuerySet
 from django.urls import reverse
 
 from simcore.events import Checkpoint, Evaluation, Event, Metrics, Samples, Started
 from studio.jobs.models import Job
 from studio.runs import models
-
-_RecordT = TypeVar("_RecordT", bound=models.Record)
 
 
 def project(job: Job, events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -24,7 +21,7 @@ def project(job: Job, events: Sequence[Event]) -> list[dict[str, Any]]:
         if isinstance(event, Started):
             _insert_points(points)
             points = []
-            _supersede(job, event.step)
+            _supersede(job, event)
         elif isinstance(event, Metrics):
             points += _points(job, event.step, event.values)
         elif isinstance(event, Samples):
@@ -49,16 +46,11 @@ def _points(job: Job, step: int, values: dict[str, float]) -> list[models.Metric
     ]
 
 
-def _supersede(job: Job, step: int) -> None:
-    """An attempt without a checkpoint to go on from records step 0 anew."""
-    resumed = step > 0 or _current(models.Checkpoint, job).filter(step=0).exists()
+def _supersede(job: Job, started: Started) -> None:
+    """What the new attempt is going to record anew no longer counts."""
     for model in (models.Metric, models.SampleGrid, models.Checkpoint, models.Evaluation):
-        rows = _current(model, job)
-        (rows.filter(step__gt=step) if resumed else rows).update(superseded=True)
-
-
-def _current(model: type[_RecordT], job: Job) -> QuerySet[_RecordT]:
-    return model._default_manager.filter(run_id=job.pk, superseded=False)
+        rows = model._default_manager.filter(run_id=job.pk, superseded=False)
+        (rows.filter(step__gt=started.step) if started.resumed else rows).update(superseded=True)
 
 
 def _path(job: Job, path: str) -> str:
@@ -76,7 +68,7 @@ def _store_samples(job: Job, event: Samples) -> dict[str, Any]:
 def _store_checkpoint(job: Job, event: Checkpoint) -> dict[str, Any]:
     path = _path(job, event.path)
     # A run paused between a step and its due checkpoint saves that step again when it goes on.
-    _current(models.Checkpoint, job).filter(step=event.step).update(superseded=True)
+    models.Checkpoint.objects.filter(run_id=job.pk, superseded=False, step=event.step).update(superseded=True)
     row = models.Checkpoint.objects.create(
         run_id=job.pk, attempt=job.attempt, step=event.step, path=path, size=event.size, sha256=event.sha256
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -36,8 +37,8 @@ def record(job: Job, *said: events.Event) -> str:
     return job_record(job.pk, token_of(job), said)
 
 
-def started(step: int = 0, device: str = "cpu") -> events.Started:
-    return events.Started(step=step, total_steps=2_500, device=device)
+def started(step: int = 0, device: str = "cpu", *, resumed: bool | None = None) -> events.Started:
+    return events.Started(step=step, resumed=step > 0 if resumed is None else resumed, total_steps=2_500, device=device)
 
 
 def metrics(step: int, **values: float) -> events.Metrics:
@@ -48,8 +49,9 @@ def samples(step: int, source: Any = "student") -> events.Samples:
     return events.Samples(step=step, source=source, path=f"samples/{source}-{step}.png", count=64, columns=8, nfe=1)
 
 
-def checkpoint(step: int, size: int = 4) -> events.Checkpoint:
-    return events.Checkpoint(step=step, path=f"checkpoints/{step}.safetensors", size=size, sha256="0" * 64)
+def checkpoint(step: int, content: bytes = b"full") -> events.Checkpoint:
+    digest = hashlib.sha256(content).hexdigest()
+    return events.Checkpoint(step=step, path=f"checkpoints/{step}.safetensors", size=len(content), sha256=digest)
 
 
 def evaluation(step: int, source: Any = "student", **values: float) -> events.Evaluation:

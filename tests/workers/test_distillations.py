@@ -181,17 +181,26 @@ def test_a_distillation_whose_lease_was_lost_is_stopped(launch: Any) -> None:
     assert not [p for p in psutil.Process().children() if str(attempt_folder(job)) in " ".join(p.cmdline())]
 
 
-def test_a_checkpoint_that_is_damaged_fails_the_run_and_names_the_file(launch: Any) -> None:
+def test_from_a_damaged_checkpoint_the_run_goes_back_to_the_one_before(launch: Any) -> None:
     run = launch()
     assert attempt().state == "succeeded"
     checkpoint = newest_whole_checkpoint(run.pk)
     assert checkpoint is not None
+    assert "000006" in checkpoint.name
     checkpoint.write_bytes(b"\xff" * checkpoint.stat().st_size)
     Job.objects.filter(pk=run.pk).update(state="queued")
+    assert attempt().state == "succeeded"
+    assert steps() == [1, 2, 3, 4, 5, 6]
+    assert Metric.objects.filter(name="student_loss", superseded=False, attempt=2).count() == 3
+
+
+def test_a_checkpoint_of_another_run_fails_the_run_and_says_so(launch: Any) -> None:
+    run = launch()
+    assert attempt().state == "succeeded"
+    Job.objects.filter(pk=run.pk).update(state="queued", spec=run.job.spec | {"seed": 1})
     job = attempt()
     assert job.state == "failed"
-    assert str(checkpoint) in job.reason
-    assert "truncated or not a checkpoint" in job.reason
+    assert "belongs to a run with another specification" in job.reason
     assert "Traceback" not in job.reason
     assert steps() == [1, 2, 3, 4, 5, 6]  # nothing of the first attempt is lost
 

@@ -12,7 +12,7 @@ abstract class RunTable extends HTMLElement {
     joinRun(this, {
       onEvents: (events) => {
         for (const event of events) {
-          if (event.type === "started") this.restart(event.step);
+          if (event.type === "started") this.restart(event);
           else this.take(event);
         }
         this.update();
@@ -28,9 +28,9 @@ abstract class RunTable extends HTMLElement {
     this.body.prepend(row);
   }
 
-  private restart(step: number): void {
+  private restart(start: { step: number; resumed: boolean }): void {
     for (const row of this.body.querySelectorAll<HTMLElement>("tr")) {
-      if (!survives(Number(row.dataset["step"]), step)) row.remove();
+      if (!survives(Number(row.dataset["step"]), start)) row.remove();
     }
   }
 

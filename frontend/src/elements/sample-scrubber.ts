@@ -60,7 +60,7 @@ export class SampleScrubber extends HTMLElement {
     const relevant = events.filter((event) => event.type === "samples" || event.type === "started");
     for (const event of relevant) {
       if (event.type === "samples") this.store(event);
-      else this.students = this.students.filter((grid) => survives(grid.step, event.step));
+      else this.students = this.students.filter((grid) => survives(grid.step, event));
     }
     if (!relevant.length) return;
     this.index = this.following || !before ? this.students.length - 1 : nearest(this.students, before.step);

@@ -53,7 +53,7 @@ interface Numbered {
 
 export type RunEvent = Numbered &
   (
-    | { type: "started"; step: number; total_steps: number; device: string }
+    | { type: "started"; step: number; resumed: boolean; total_steps: number; device: string }
     | { type: "metrics"; step: number; values: Values }
     | ({ type: "samples" } & SampleGrid)
     | ({ type: "checkpoint" } & Checkpoint)
@@ -86,7 +86,7 @@ export interface RowMessage {
   html: string;
 }
 
-/** Does a row of `step` stay when an attempt starts from `from`? One from step 0 has no checkpoint and records all anew. */
-export function survives(step: number, from: number): boolean {
-  return from > 0 && step <= from;
+/** Does a row of `step` stay when an attempt starts? One that goes on from no checkpoint records all anew. */
+export function survives(step: number, start: { step: number; resumed: boolean }): boolean {
+  return start.resumed && step <= start.step;
 }

@@ -29,9 +29,9 @@ export class Series {
     if (this.length > MOST_POINTS) this.compact(MOST_POINTS / 2);
   }
 
-  /** An attempt starts from `step`: what lies beyond is superseded. */
-  restart(step: number): void {
-    const kept = this.step.findIndex((s) => !survives(s, step));
+  /** An attempt starts: what it is going to record anew is superseded. */
+  restart(start: { step: number; resumed: boolean }): void {
+    const kept = this.step.findIndex((s) => !survives(s, start));
     if (kept < 0) return;
     for (const column of [this.step, this.min, this.max, this.mean, this.weight]) column.length = kept;
   }
@@ -104,7 +104,7 @@ export class SeriesSet {
   apply(event: RunEvent): void {
     if (event.seq <= this.seq) return;
     this.seq = event.seq;
-    if (event.type === "started") for (const series of this.series.values()) series.restart(event.step);
+    if (event.type === "started") for (const series of this.series.values()) series.restart(event);
     else if (event.type === "metrics") this.append(event.step, event.values);
     else if (event.type === "evaluation" && event.source === "student") this.append(event.step, event.values);
   }

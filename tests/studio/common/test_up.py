@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 from django.conf import settings
 
-from studio.environment import PROJECT
-from tests.stack import Visitor, free_port, wait_for
-
-READY = re.compile(r"SIM Studio is ready: (http://\S+)/")
-PASSWORD = re.compile(r"one-time password: (\S+)")
-
-
-class Up:
-    """One `manage.py up`; its output is in a file, so that it can be read while it runs."""
-
-    def __init__(self, folder: Path, port: int, **variables: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMSTUDIO_")}
-        environment |= {
-            "SIMSTUDIO_DATA": str(folder),
-            "SIMSTUDIO_PORT": str(port),
-            "SIMSTUDIO_DEMO": "0",
-            "DJANGO_SETTINGS_MODULE": "studio.settings",
-        }
-        self._output = folder.with_name(f"{folder.name}-output-{time.monotonic_ns()}")
-        with self._output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up"],
-                cwd=PROJECT,
-                env=environment | variables,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    @property
-    def output(self) -> str:
-        return self._output.read_text()
-
-    def wait_until_ready(self) -> None:
-        wait_for(lambda: READY.search(self.output) or self.process.poll() is not None, 90, "the studio is ready")
-        assert READY.search(self.output), self.output
-
-    def family(self) -> list[psutil.Process]:
-        parent = psutil.Process(self.process.pid)
-        return [parent, *parent.children(recursive=True)]
-
-    def stop(self, number: int) -> float:
-        """Send a signal and wait for the end; returns the seconds that took."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        self.process.wait(60)
-        return time.monotonic() - began
+from tests.stack import Visitor, free_port
+from tests.up import PASSWORD, Up
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ PNG = b"\x89PNG\r\n\x1a\n picture"
 def job(run: Any) -> Job:
     """A running job with a grid and a checkpoint of step 50 on disk."""
     job = bring_to(run, JobState.RUNNING)
-    record(job, samples(50), checkpoint(50, size=7))
+    record(job, samples(50), checkpoint(50, b"weights"))
     write(job, "samples/student-50.png", PNG)
     write(job, "checkpoints/50.safetensors", b"weights")
     return job

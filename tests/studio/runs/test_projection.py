@@ -43,9 +43,9 @@ def test_samples_become_a_grid_that_watchers_can_fetch(job: Job) -> None:
 
 
 def test_a_checkpoint_becomes_a_file_that_people_can_download(job: Job) -> None:
-    record(job, checkpoint(250, size=4711))
+    record(job, checkpoint(250, b"weights"))
     row = Checkpoint.objects.get()
-    assert (row.step, row.path, row.size) == (250, "attempts/1/checkpoints/250.safetensors", 4711)
+    assert (row.step, row.path, row.size) == (250, "attempts/1/checkpoints/250.safetensors", 7)
     message = job.events.last().as_message()  # type: ignore[union-attr]
     assert (message["id"], message["url"]) == (row.pk, f"/runs/{job.pk}/checkpoints/{row.pk}/")
 
@@ -99,7 +99,7 @@ def test_an_attempt_that_resumes_at_step_0_keeps_what_was_recorded_there(job: Jo
     """A run that is paused during its first evaluation has a checkpoint of step 0, and does not draw again."""
     record(job, samples(0, "teacher"), samples(0), checkpoint(0))
     second = next_attempt(job)
-    record(second, started(step=0), evaluation(0), metrics(1))
+    record(second, started(step=0, resumed=True), evaluation(0), metrics(1))
     assert shown(SampleGrid) == [(1, 0), (1, 0)]
     assert shown(Checkpoint) == [(1, 0)]
 

@@ -19,7 +19,7 @@ def job(run: Any) -> Job:
     """A running job with whole checkpoints of the steps 10, 20 and 30."""
     job = bring_to(run, JobState.RUNNING)
     for step in (10, 20, 30):
-        record(job, checkpoint(step, size=4))
+        record(job, checkpoint(step))
         file_of(job, step).parent.mkdir(parents=True, exist_ok=True)
         file_of(job, step).write_bytes(b"full")
     return job
@@ -42,6 +42,11 @@ def test_a_shortened_file_is_passed_over(job: Job) -> None:
     file_of(job, 30).write_bytes(b"ful")
     file_of(job, 20).write_bytes(b"")
     assert newest_whole_checkpoint(job.pk) == file_of(job, 10)
+
+
+def test_a_damaged_file_of_the_right_size_is_passed_over(job: Job) -> None:
+    file_of(job, 30).write_bytes(b"fuII")
+    assert newest_whole_checkpoint(job.pk) == file_of(job, 20)
 
 
 def test_a_superseded_checkpoint_is_passed_over(job: Job) -> None:

@@ -18,7 +18,7 @@ from studio.celery import LIGHT_QUEUE, RUNS_QUEUE
 from studio.common.programs import beat_program, redis_program, web_program, worker_program
 from studio.common.redis_server import wait_for_redis
 from studio.common.setup import set_up
-from studio.common.supervisor import Supervisor
+from studio.common.supervisor import Program, Supervisor
 from studio.environment import Environment, EnvironmentProblem, prepare_data_folder
 
 READY_SECONDS = 60.0
@@ -49,8 +49,9 @@ class Command(BaseCommand):
         if password := set_up(demo=environment.demo):
             self._show_password(password)
         supervisor.start(worker_program(environment, RUNS_QUEUE, 1), worker_program(environment, LIGHT_QUEUE, 2))
-        supervisor.start(web_program(environment), beat_program(environment))
-        if _wait_until_ready(environment, supervisor):
+        web = web_program(environment)
+        supervisor.start(web, beat_program(environment))
+        if _wait_until_ready(environment, supervisor, web):
             self._welcome(environment)
         supervisor.watch()
         self.stdout.write("\nStopping: the running job is checkpointed and queued again …")
@@ -90,7 +91,7 @@ def _check_port(environment: Environment) -> None:
             ) from None
 
 
-def _wait_until_ready(environment: Environment, supervisor: Supervisor) -> bool:
+def _wait_until_ready(environment: Environment, supervisor: Supervisor, web: Program) -> bool:
     url = f"http://{environment.host}:{environment.port}/sign-in/"
     deadline = time.monotonic() + READY_SECONDS
     while not supervisor.stopping:
@@ -98,8 +99,7 @@ def _wait_until_ready(environment: Environment, supervisor: Supervisor) -> bool:
             with urllib.request.urlopen(url, timeout=2):
                 return True
         except (urllib.error.URLError, OSError):
-            if time.monotonic() > deadline:
-                log = environment.data / "logs" / "web.log"
-                raise EnvironmentProblem(f"the web server does not answer; its log is {log}") from None
+            if web.ended() or time.monotonic() > deadline:
+                raise EnvironmentProblem(f"the web server does not answer; its log is {web.log}") from None
             time.sleep(0.1)
     return False

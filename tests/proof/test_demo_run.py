@@ -1,0 +1,84 @@
+"""The first start: the demo run appears by itself, streams, succeeds, and keeps its promise.
+
+SIMSTUDIO_SCREENSHOT=FILE keeps a picture of the run page for the README.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.browser import ADVICE, FLAGS, find_chromium
+from tests.stack import free_port
+from tests.up import PASSWORD, READY, Up
+
+MINUTES = 60_000
+TRAINING_SECONDS = 600
+
+
+@pytest.mark.timeout(1500)
+def test_the_demo_run_appears_streams_and_keeps_its_promise(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    studio = Up(folder, free_port(), SIMSTUDIO_DEMO="1")
+    try:
+        studio.wait_until_ready()
+        ready, password = READY.search(studio.output), PASSWORD.search(studio.output)
+        assert ready, studio.output
+        assert password, studio.output
+        watch_in_a_browser(ready.group(1), password.group(1))
+    finally:
+        studio.stop(signal.SIGINT)
+    assert studio.process.returncode == 0, studio.output
+    check_promise(folder)
+
+
+def watch_in_a_browser(address: str, password: str) -> None:
+    path = find_chromium()
+    assert path, ADVICE
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as browser:
+        page = browser.new_page(base_url=address, viewport={"width": 1440, "height": 1000})
+        page.goto("/")
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password", exact=True).fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        row = page.get_by_role("row").filter(has_text="Demo")
+        expect(row).to_contain_text("running", timeout=MINUTES)
+        row.get_by_role("link").first.click()
+        watch_the_run(page)
+
+
+def watch_the_run(page: Page) -> None:
+    state, step = page.locator("[data-out=state]"), page.locator("[data-out=step]")
+    expect(step).not_to_have_text("0", timeout=3 * MINUTES)
+    page.evaluate("window.notReloaded = true")
+    seen = set()
+    for _ in range(3):
+        page.wait_for_timeout(5_000)
+        seen.add((step.inner_text(), page.locator("#chart-student-loss-summary").inner_text()))
+    assert len(seen) == 3, "steps and losses arrive while we look"
+    expect(state).to_have_text("succeeded", timeout=22 * MINUTES)
+    assert page.evaluate("window.notReloaded")
+    if picture := os.environ.get("SIMSTUDIO_SCREENSHOT"):
+        page.reload()  # without the notice about the one-time password's first page
+        expect(page.locator("[data-out=connection]")).to_have_text(re.compile("live|ended|done"), timeout=MINUTES)
+        page.wait_for_timeout(1_000)
+        page.screenshot(path=picture)
+
+
+def check_promise(folder: Path) -> None:
+    with sqlite3.connect(folder / "studio.sqlite3") as database:
+        ((state, result),) = database.execute("SELECT state, result FROM jobs_job").fetchall()
+    assert state == "succeeded"
+    summary = json.loads(result)
+    print(json.dumps(summary))
+    assert summary["student_frechet"] <= 3 * summary["teacher_frechet"]
+    assert summary["student_frechet"] <= summary["initial_frechet"] / 20
+    assert summary["student_accuracy"] >= 0.97
+    assert summary["seconds"] <= TRAINING_SECONDS
