@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_max_pool2d, affine_grid, cross_entropy,
 
 from simcore.checkpoint import write_atomically
 from simcore.config import Spec
-from simcore.datasets import ImageSet, load_dataset
+from simcore.datasets import SOURCES, ImageSet, load_dataset
 from simcore.images import to_uint8
 
 BUNDLED_EXTRACTORS = Path(__file__).parent / "assets" / "extractors"
@@ -125,7 +125,7 @@ its classes give the class accuracy of samples. Trained on the training split on
 
 Reproduce: `{card.command}`
 
-Licence of the weights: {card.licence}.
+Weights: {card.licence}. {SOURCES[card.dataset]}.
 """
 
 

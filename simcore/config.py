@@ -252,7 +252,7 @@ class PretrainSpec(Spec):
     network: NetworkSpec = setting(NetworkSpec(), help="The teacher's network.", label="Network")
     conditional: bool = setting(True, help="Condition on the class.", source="ours", label="Class-conditional")
     iterations: int = setting(
-        4_000, ge=1, le=100_000_000, help="Updates.", unit="iterations", source="ours", label="Iterations"
+        2_500, ge=1, le=100_000_000, help="Updates.", unit="iterations", source="ours", label="Iterations"
     )
     batch_size: int = setting(
         128, ge=1, le=65_536, help="Images in each update.", unit="images", source="ours", label="Batch size"

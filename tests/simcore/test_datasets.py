@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from simcore.datasets import load_dataset
+from simcore.datasets import DATASETS, SOURCES, load_dataset
 
 
 @pytest.mark.parametrize(("name", "count", "side"), [("digits", 1797, 8), ("mnist", 5000, 32)])
@@ -27,6 +27,10 @@ def test_the_split_is_fixed_and_shares_no_image() -> None:
 def test_mnist_is_padded_with_background() -> None:
     images = load_dataset("mnist").train.images
     assert images[:, :, :2].max() == images[:, :, :, -2:].max() == -1
+
+
+def test_every_data_set_names_its_source() -> None:
+    assert set(SOURCES) == set(DATASETS)
 
 
 def test_an_unknown_data_set_is_refused_naming_the_known_ones() -> None:

@@ -77,3 +77,12 @@ def test_a_configuration_that_is_not_known_is_refused(change: dict[str, object],
     config = read_card("bundled:digits").config
     with pytest.raises(TeacherError, match=message):
         build_denoiser(config | change)
+
+
+def test_the_bundled_teachers_command_is_the_default_one_and_its_readme_says_what_the_card_says() -> None:
+    from simcore.config import PretrainSpec
+    from simcore.pretraining import readme
+
+    card = read_card("bundled:digits")
+    assert card.command == "python -m simcore pretrain --dataset digits --out DIR"
+    assert (teacher_folder("bundled:digits") / "README.md").read_text() == readme(card, PretrainSpec())

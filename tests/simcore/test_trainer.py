@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,8 @@ def test_resuming_is_bitwise_the_run_that_never_stopped(finished: tuple[Path, li
     resumed = run(small_spec(), tmp_path, resume=checkpoint(whole, 3))
     assert [event.step for event in of(Metrics, resumed)] == [4, 5, 6]
     assert checkpoint(tmp_path, 6).read_bytes() == checkpoint(whole, 6).read_bytes()
+    clock = json.loads(checkpoint(whole, 3).with_suffix(".clock.json").read_text())
+    assert resumed[-1].summary["seconds"] > clock["seconds"] > 0  # type: ignore[union-attr]
     assert resumed[-1].summary["student_frechet"] == events[-1].summary["student_frechet"]  # type: ignore[union-attr]
 
 
