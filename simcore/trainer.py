@@ -50,6 +50,8 @@ def distill(spec: RunSpec, run_dir: Path, control: Control, resume: Path | None 
 
 
 class _Run:
+    """One process's share of a run: the networks, what was done at this step, and the figures and times so far."""
+
     def __init__(self, spec: RunSpec, run_dir: Path, control: Control, resume: Path | None) -> None:
         prepare_torch(spec)
         card, teacher = load_teacher(spec.teacher)
