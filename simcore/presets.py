@@ -36,9 +36,8 @@ PRESETS: dict[str, Preset] = {
                 student_optimizer=_DIGITS_OPTIMIZER,
                 denoiser_optimizer=_DIGITS_OPTIMIZER,
                 schedule=ScheduleSpec(samples_every=50, sample_count=100, checkpoint_every=250),
-                evaluation=EvaluationSpec(
-                    every=250, samples=16_000
-                ),  # as many as the teacher's: one scale on the chart
+                # As many images as the teacher's figures are from, so that the chart compares like with like.
+                evaluation=EvaluationSpec(every=250, samples=16_000),
             ),
         ),
     )
