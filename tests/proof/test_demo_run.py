@@ -1,6 +1,6 @@
 """The first start: the demo run appears by itself, streams, succeeds, and keeps its promise.
 
-SIMSTUDIO_SCREENSHOT=FILE keeps a picture of the run page for the README.
+DEMO_SCREENSHOT=FILE keeps a picture of the run page for the README.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def watch_the_run(page: Page) -> None:
     assert len(seen) == 3, "steps and losses arrive while we look"
     expect(state).to_have_text("succeeded", timeout=22 * MINUTES)
     assert page.evaluate("window.notReloaded")
-    if picture := os.environ.get("SIMSTUDIO_SCREENSHOT"):
+    if picture := os.environ.get("DEMO_SCREENSHOT"):
         page.reload()  # without the notice about the one-time password's first page
         expect(page.locator("[data-out=connection]")).to_have_text(re.compile("live|ended|done"), timeout=MINUTES)
         page.wait_for_timeout(1_000)

@@ -1,6 +1,6 @@
 """Whatever is killed while a run trains, the run ends as if nothing had happened.
 
-The random steps come from a seed that is printed; SIMSTUDIO_KILL_SEED chooses another.
+The random steps come from a seed that is printed; KILL_SEED chooses another.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RUN: dict[str, object] = {
     "evaluation.samples": 100,
     "evaluation.final_samples": 200,
 }
-SEED = int(os.environ.get("SIMSTUDIO_KILL_SEED", "20261123"))
+SEED = int(os.environ.get("KILL_SEED", "20261123"))
 
 
 @pytest.fixture
