@@ -18,7 +18,7 @@ MINUTES = 60_000
 
 SHORT_RUN = {
     "Name": "From the browser",
-    "Iterations": "260",
+    "Iterations": "400",
     "Batch size": "64",
     "Threads": "1",
     "Samples every": "25",
@@ -49,6 +49,7 @@ def readout(page: Page) -> str:
     return page.locator("#chart-student-loss-summary").inner_text()
 
 
+@pytest.mark.timeout(600)
 def test_a_run_is_launched_watched_without_polling_and_succeeds(page: Page, context: BrowserContext) -> None:
     sign_in(page)
     launch_by_the_form(page, SHORT_RUN)
@@ -69,7 +70,7 @@ def test_a_run_is_launched_watched_without_polling_and_succeeds(page: Page, cont
     assert not others, "only new sample images are fetched"
 
     wait_for(lambda: first_sample.get_attribute("src") != before_sample, 60, "a newer grid is shown")
-    expect(state).to_have_text("succeeded", timeout=3 * MINUTES)
+    expect(state).to_have_text("succeeded", timeout=7 * MINUTES)
     assert page.evaluate("window.notReloaded"), "all without a reload"
     assert page.locator("#chart-student-loss canvas").count() >= 1
     expect(page.locator("figure[data-source=teacher] img")).to_be_visible()
