@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from simcore.commands import distill, inspect, pretrain
+from simcore.commands import distill, import_teacher, inspect, pretrain
 from simcore.commands.common import CommandError
 
 EXIT_BAD_INPUT = 2
@@ -18,6 +18,9 @@ def build_parser() -> argparse.ArgumentParser:
     distill.add_distill(commands.add_parser("distill", help="distil a teacher into a one-step student"))
     pretrain.add_pretrain(commands.add_parser("pretrain", help="train a teacher on a data set"))
     pretrain.add_train_classifier(commands.add_parser("train-classifier", help="train a feature extractor"))
+    import_teacher.add_import_teacher(
+        commands.add_parser("import-teacher", help="turn a published checkpoint into a teacher")
+    )
     inspect.add_sample(commands.add_parser("sample", help="draw a grid of samples"))
     inspect.add_evaluate(commands.add_parser("evaluate", help="measure a student or a teacher"))
     return parser

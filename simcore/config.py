@@ -6,9 +6,11 @@ appears everywhere by itself. Symbols follow the paper: t is the EDM noise level
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 
 class Spec(BaseModel):
@@ -24,14 +26,72 @@ def setting(default: Any = ..., *, help: str, unit: str = "", source: str = "", 
 
 
 class TimeSpec(Spec):
-    """The law from which the noise level t is drawn."""
+    """The law from which the noise level t is drawn. Draws outside the teacher's range are clamped to it."""
 
-    law: Literal["edm", "sim"] = setting(
+    law: Literal["edm", "sim", "karras", "lognormal", "discrete_uniform"] = setting(
         "edm",
-        help="Noise level law: edm draws ln t from N(-1.2, 1.2²), sim from N(-3.5, 2.5²).",
-        source="B.5, B.9",
+        help="Noise level law: edm draws ln t from N(-1.2, 1.2²), sim from N(-3.5, 2.5²), karras the least noisy 80 % "
+        "of EDM's sampling levels, lognormal what the fields below say; discrete_uniform is for discrete teachers.",
+        source="B.5, B.8, B.9, B.3, A.2",
         label="Noise level law",
     )
+    log_mean: float = setting(
+        -2.0, ge=-20, le=20, help="Mean of ln t; only for law lognormal.", source="B.3", label="Mean of ln t"
+    )
+    log_std: float = setting(
+        2.0,
+        gt=0,
+        le=20,
+        help="Standard deviation of ln t; only for law lognormal.",
+        source="B.3",
+        label="Standard deviation of ln t",
+    )
+    low: float = setting(
+        0.01,
+        gt=0,
+        le=1e4,
+        help="Smallest t; lower draws are drawn again. Only for law lognormal.",
+        unit="σ",
+        source="B.3",
+        label="Smallest t",
+    )
+    high: float = setting(
+        156.6155,
+        gt=0,
+        le=1e4,
+        help="Largest t; higher draws are drawn again. Only for law lognormal.",
+        unit="σ",
+        source="B.3",
+        label="Largest t",
+        validate_default=True,
+    )
+    steps: int | None = setting(
+        None,
+        ge=2,
+        le=100_000,
+        help="T, where t is one of the steps 1 … T-1; empty means the teacher's. Only for law discrete_uniform.",
+        unit="steps",
+        source="A.2",
+        label="Steps T",
+    )
+
+    @field_validator("high")
+    @classmethod
+    def _window_holds_enough(cls, high: float, info: ValidationInfo) -> float:
+        """Redrawing must come to an end: `low` to `high` holds at least 1 % of the lognormal law."""
+        given = info.data
+        if given.get("law") != "lognormal" or not {"log_mean", "log_std", "low"} <= given.keys():
+            return high
+        if high <= given["low"]:
+            raise ValueError(f"high must be greater than low ({given['low']:g})")
+        law = NormalDist(given["log_mean"], given["log_std"])
+        share = law.cdf(math.log(high)) - law.cdf(math.log(given["low"]))
+        if share < 0.01:
+            raise ValueError(
+                f"low to high holds {share:.1g} of the lognormal law, too little to draw from; "
+                "widen it, or move log_mean"
+            )
+        return high
 
 
 class GeneratorSpec(Spec):
@@ -51,11 +111,19 @@ class GeneratorSpec(Spec):
 class ObjectiveSpec(Spec):
     """What the student θ minimises."""
 
-    name: Literal["sim"] = setting(
-        "sim", help="Training objective of the student.", source="Algorithm 2", label="Objective"
+    name: Literal["sim", "sid", "diff_instruct"] = setting(
+        "sim",
+        help="Training objective of the student: sim (Score Implicit Matching), sid (Score identity Distillation), "
+        "diff_instruct (Diff-Instruct, KL divergence).",
+        source="Algorithm 2",
+        label="Objective",
     )
-    distance: Literal["pseudo_huber"] = setting(
-        "pseudo_huber", help="Distance d between the two denoisers.", source="Table 4", label="Distance"
+    distance: Literal["pseudo_huber", "squared_l2", "power", "exp_power", "l1", "huber"] = setting(
+        "pseudo_huber",
+        help="Distance d between the two denoisers; only for objective sim. The gradient is not exact for l1, "
+        "whose derivative jumps.",
+        source="Table 4",
+        label="Distance",
     )
     pseudo_huber_c: float | None = setting(
         None,
@@ -65,8 +133,40 @@ class ObjectiveSpec(Spec):
         source="ours",
         label="Pseudo-Huber c",
     )
-    weighting: Literal["none"] = setting(
-        "none", help="Weight w(t) of the student's loss.", source="Table 5", label="Weighting"
+    power_alpha: int = setting(
+        4,
+        ge=2,
+        le=16,
+        multiple_of=2,
+        help="Exponent α, an even number; only for distances power and exp_power.",
+        source="Table 4; value ours",
+        label="Exponent α",
+    )
+    exp_beta: float = setting(
+        1e-3,
+        gt=0,
+        le=100,
+        help="Factor β in the exponential; only for distance exp_power, which overflows where β is too large.",
+        source="Table 4; value ours",
+        label="Exponential β",
+    )
+    huber_delta: float = setting(
+        0.1,
+        gt=0,
+        le=1e3,
+        help="Pixel difference δ at which squares turn into absolute values; only for distance huber.",
+        source="A.3; value ours",
+        label="Huber δ",
+    )
+    sid_alpha: float = setting(
+        1.2, ge=-1, le=2, help="Factor α of SiD's squared term; only for objective sid.", source="SiD", label="SiD α"
+    )
+    weighting: Literal["none", "edm", "sid"] = setting(
+        "none",
+        help="Weight w(t) of the student's loss: none is 1, edm is λ(t) of the denoising loss, sid the inverse of the "
+        "teacher's mean absolute error.",
+        source="Table 5, B.7, B.11",
+        label="Weighting",
     )
     time: TimeSpec = setting(
         TimeSpec(law="sim"), help="Noise levels of the student's loss.", source="B.9", label="Times"
@@ -79,8 +179,8 @@ class DenoiserSpec(Spec):
     steps: int = setting(
         1, ge=1, le=100, help="Updates of ψ for each update of θ.", source="Algorithm 2", label="ψ steps per θ step"
     )
-    weighting: Literal["edm"] = setting(
-        "edm", help="Weight λ(t) of the denoising loss.", source="B.7", label="Weighting"
+    weighting: Literal["edm", "none"] = setting(
+        "edm", help="Weight λ(t) of the denoising loss; none is 1.", source="B.7", label="Weighting"
     )
     time: TimeSpec = setting(TimeSpec(law="edm"), help="Noise levels of ψ's loss.", source="B.5", label="Times")
 
@@ -210,12 +310,26 @@ class RunSpec(Spec):
     )
     generator: GeneratorSpec = setting(GeneratorSpec(), help="The one-step generator.", label="Generator")
     objective: ObjectiveSpec = setting(ObjectiveSpec(), help="What the student θ minimises.", label="Student objective")
-    denoiser: DenoiserSpec = setting(DenoiserSpec(), help="How ψ follows the student.", label="Online denoiser ψ")
+    denoiser: DenoiserSpec = setting(
+        DenoiserSpec(), help="How ψ follows the student.", label="Online denoiser ψ", validate_default=True
+    )
     student_optimizer: OptimizerSpec = setting(OptimizerSpec(), help="Adam for θ.", label="Optimiser of θ")
     denoiser_optimizer: OptimizerSpec = setting(OptimizerSpec(), help="Adam for ψ.", label="Optimiser of ψ")
     ema: EmaSpec = setting(EmaSpec(), help="Moving average of θ.", label="Moving average (EMA)")
     schedule: ScheduleSpec = setting(ScheduleSpec(), help="What is written, and how often.", label="Schedule")
     evaluation: EvaluationSpec = setting(EvaluationSpec(), help="Fréchet distance and accuracy.", label="Evaluation")
+
+    @field_validator("denoiser")
+    @classmethod
+    def _one_kind_of_time(cls, denoiser: DenoiserSpec, info: ValidationInfo) -> DenoiserSpec:
+        objective = info.data.get("objective")
+        laws = {denoiser.time.law, objective.time.law if objective else denoiser.time.law}
+        if len(laws) > 1 and "discrete_uniform" in laws:
+            raise ValueError(
+                "denoiser.time.law and objective.time.law must both be discrete_uniform or neither: "
+                "it counts steps, the other laws draw noise levels"
+            )
+        return denoiser
 
 
 class NetworkSpec(Spec):

@@ -1,4 +1,4 @@
-"""Score Implicit Matching: the networks in training, one update of them, and their state (paper Algorithm 2)."""
+"""Distillation: the networks in training, one update of them, and their state (paper Algorithm 2)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from simcore.checkpoint import CheckpointError, StoredState, optimizer_tensors, restore_optimizer
-from simcore.config import OptimizerSpec, RunSpec
-from simcore.distances import Distance, pseudo_huber
+from simcore.config import OptimizerSpec, RunSpec, TimeSpec
+from simcore.distances import DistanceOverflow
 from simcore.ema import average_copy, ema_decay, update_average
 from simcore.noise import draw_times, sigma_range
-from simcore.objectives import denoising_loss, sim_loss
+from simcore.objectives import OBJECTIVES, denoising_loss
 from simcore.preconditioning import EDMPrecond
 from simcore.sampling import one_hot, one_step
 from simcore.seeds import generator_for
@@ -29,9 +29,9 @@ _NETWORKS = ("student", "ema", "denoiser")
 class TrainingError(RuntimeError):
     """Training cannot go on: `part` was not finite in iteration `step`."""
 
-    def __init__(self, step: int, part: str) -> None:
+    def __init__(self, step: int, part: str, advice: str = "a smaller learning rate may help") -> None:
         self.step, self.part = step, part
-        super().__init__(f"the {part} is not finite in iteration {step}; a smaller learning rate may help")
+        super().__init__(f"the {part} is not finite in iteration {step}; {advice}")
 
 
 class Distillation:
@@ -52,7 +52,7 @@ class Distillation:
         self.denoiser_optimizer = _adam(self.denoiser, spec.denoiser_optimizer)
         self.generator = generator_for(spec.seed, "training", self.device)
         self.step = 0
-        self._distance = _distance(spec)
+        self._student_loss = OBJECTIVES[spec.objective.name](spec.objective)
 
     def advance(self) -> dict[str, float]:
         """One iteration: the updates of ψ, one of θ, the average. Returns its metrics; raises TrainingError."""
@@ -66,7 +66,7 @@ class Distillation:
         return values
 
     def _update_denoiser(self) -> dict[str, float]:
-        latents, labels, t, noise = self._draw(self.spec.denoiser.time.law)
+        latents, labels, t, noise = self._draw(self.spec.denoiser.time)
         with torch.no_grad():
             images = one_step(self.student, latents, labels, self.spec.generator.init_sigma)
         weighting = WEIGHTINGS[self.spec.denoiser.weighting]
@@ -74,20 +74,22 @@ class Distillation:
         return self._descend("denoiser", loss, self.denoiser, self.denoiser_optimizer)
 
     def _update_student(self) -> dict[str, float]:
-        latents, labels, t, noise = self._draw(self.spec.objective.time.law)
+        latents, labels, t, noise = self._draw(self.spec.objective.time)
         with _frozen(self.denoiser):
             images = one_step(self.student, latents, labels, self.spec.generator.init_sigma)
-            weighting = WEIGHTINGS[self.spec.objective.weighting]
-            losses = sim_loss(images, t, noise, labels, self.denoiser, self.teacher, self._distance, weighting)
+            try:
+                losses = self._student_loss(images, t, noise, labels, self.denoiser, self.teacher)
+            except DistanceOverflow as error:
+                raise TrainingError(self.step + 1, "distance", f"{error}; a smaller objective.exp_beta helps") from None
             return self._descend("student", losses.mean(), self.student, self.student_optimizer)
 
-    def _draw(self, law: str) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    def _draw(self, time: TimeSpec) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
         """Fresh z/t*, labels, t and ε for one batch."""
         batch, shape = self.spec.batch_size, self.card.image_shape
         options: dict[str, Any] = {"generator": self.generator, "device": self.device}
         latents = torch.randn(batch, *shape, **options)
         classes = torch.randint(max(self.card.label_dim, 1), (batch,), **options)
-        t = draw_times(law, batch, sigma_range(self.teacher), self.generator)
+        t = draw_times(time, batch, sigma_range(self.teacher), self.generator)
         return latents, one_hot(classes, self.card.label_dim), t, torch.randn(batch, *shape, **options)
 
     def _descend(
@@ -137,12 +139,6 @@ class Distillation:
 def _adam(network: nn.Module, spec: OptimizerSpec) -> torch.optim.Adam:
     betas = (float(spec.beta1), float(spec.beta2))
     return torch.optim.Adam(network.parameters(), spec.learning_rate, betas, spec.epsilon, fused=True)
-
-
-def _distance(spec: RunSpec) -> Distance:
-    if spec.objective.pseudo_huber_c is None:
-        raise ValueError("the specification is not resolved: objective.pseudo_huber_c is empty")
-    return pseudo_huber(spec.objective.pseudo_huber_c)
 
 
 @contextmanager

@@ -7,22 +7,26 @@ import math
 import torch
 from torch import Tensor, nn
 
+Coefficients = tuple[Tensor, Tensor, Tensor, Tensor]
+
 
 class EDMPrecond(nn.Module):
-    """D(x, σ) = c_skip·x + c_out·F(c_in·x, c_noise, labels), with EDM's coefficients.
+    """D(x, σ) = c_skip·x + c_out·F(c_in·x, c_noise, labels), with EDM's coefficients; the others override these.
 
     Everything outside F is float32. `sigma_min` and `sigma_max` bound the noise levels the denoiser accepts.
+    `network_channels` is how many channels F has to give for each channel of the image; the first part counts.
     """
 
     sigma_min = 0.0
     sigma_max = math.inf
+    network_channels = 1
 
     def __init__(self, model: nn.Module, sigma_data: float = 0.5) -> None:
         super().__init__()
         self.model = model
         self.sigma_data = sigma_data
 
-    def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def coefficients(self, sigma: Tensor) -> Coefficients:
         """σ → (c_skip, c_out, c_in, c_noise), each of σ's shape."""
         total = sigma**2 + self.sigma_data**2
         return self.sigma_data**2 / total, sigma * self.sigma_data * total.rsqrt(), total.rsqrt(), sigma.log() / 4
@@ -31,10 +35,84 @@ class EDMPrecond(nn.Module):
         """The nearest noise level the denoiser knows: here any."""
         return sigma
 
-    def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """x [B, C, H, W], σ [] or [B], labels one-hot [B, label_dim] or None → denoised [B, C, H, W]."""
+    def forward(
+        self, x: Tensor, sigma: Tensor, labels: Tensor | None = None, augment_labels: Tensor | None = None
+    ) -> Tensor:
+        """x [B, C, H, W], σ [] or [B], labels one-hot [B, label_dim] or None → denoised [B, C, H, W].
+
+        augment_labels: [B, augment_dim], for networks that were built with them.
+        """
         x = x.to(torch.float32)
         sigma = sigma.to(torch.float32).expand(x.shape[0])
         c_skip, c_out, c_in, c_noise = self.coefficients(sigma.view(-1, 1, 1, 1))
-        raw: Tensor = self.model(c_in * x, c_noise.flatten(), labels)
-        return c_skip * x + c_out * raw
+        augmentation = {} if augment_labels is None else {"augment_labels": augment_labels}
+        raw: Tensor = self.model(c_in * x, c_noise.flatten(), labels, **augmentation)
+        return c_skip * x + c_out * raw[:, : x.shape[1]].to(torch.float32)
+
+
+BETA_D, BETA_MIN = 19.9, 0.1
+
+
+def vp_sigma(t: float) -> float:
+    """σ(t) = √(exp(βd·t²/2 + βmin·t) − 1)."""
+    return math.sqrt(math.expm1(BETA_D * t**2 / 2 + BETA_MIN * t))
+
+
+def vp_time(sigma: Tensor) -> Tensor:
+    """t(σ), the inverse of σ(t), in a form without cancellation at small σ."""
+    log = torch.log1p(sigma**2)
+    return 2 * log / ((BETA_MIN**2 + 2 * BETA_D * log).sqrt() + BETA_MIN)
+
+
+class VPPrecond(EDMPrecond):
+    """Variance-preserving: t from 1e-5 to 1; F sees 999·t(σ)."""
+
+    sigma_min, sigma_max = vp_sigma(1e-5), vp_sigma(1.0)
+
+    def coefficients(self, sigma: Tensor) -> Coefficients:
+        return torch.ones_like(sigma), -sigma, (sigma**2 + 1).rsqrt(), 999 * vp_time(sigma)
+
+
+class VEPrecond(EDMPrecond):
+    """Variance-exploding: F sees ln(σ/2)."""
+
+    sigma_min, sigma_max = 0.02, 100.0
+
+    def coefficients(self, sigma: Tensor) -> Coefficients:
+        one = torch.ones_like(sigma)
+        return one, sigma, one, (sigma / 2).log()
+
+
+def iddpm_levels(count: int = 1000) -> list[float]:
+    """u_0 > … > u_M = 0 with M = `count`: u_(j−1)² = (u_j² + 1)/max(ᾱ(j−1)/ᾱ(j), 0.001) − 1."""
+
+    def alpha(j: int) -> float:
+        return math.sin(math.pi * j / (2 * count * 1.008)) ** 2
+
+    levels = [0.0]
+    for j in range(count, 0, -1):
+        levels.append(math.sqrt((levels[-1] ** 2 + 1) / max(alpha(j - 1) / alpha(j), 0.001) - 1))
+    return levels[::-1]
+
+
+class IDDPMPrecond(EDMPrecond):
+    """Improved DDPM: F knows 1,000 noise levels and sees their number; of its 2·C channels the first C count."""
+
+    network_channels = 2
+    levels: Tensor
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.register_buffer("levels", torch.tensor(iddpm_levels(), dtype=torch.float32), persistent=False)
+        self.sigma_min, self.sigma_max = float(self.levels[-2]), float(self.levels[0])
+
+    def level(self, sigma: Tensor) -> Tensor:
+        """The index of the level nearest to σ, of σ's shape."""
+        return (sigma.unsqueeze(-1).to(torch.float32) - self.levels).abs().argmin(-1)
+
+    def round_sigma(self, sigma: Tensor) -> Tensor:
+        return self.levels[self.level(sigma)].to(sigma.dtype)
+
+    def coefficients(self, sigma: Tensor) -> Coefficients:
+        number = (999 - self.level(sigma)).to(sigma.dtype)
+        return torch.ones_like(sigma), -sigma, (sigma**2 + 1).rsqrt(), number

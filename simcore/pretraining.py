@@ -12,7 +12,7 @@ from safetensors.torch import save as save_tensors
 
 from simcore.checkpoint import write_atomically
 from simcore.classifier import has_extractor
-from simcore.config import EvaluationSpec, PretrainSpec
+from simcore.config import EvaluationSpec, PretrainSpec, TimeSpec
 from simcore.datasets import SOURCES, Dataset
 from simcore.ema import average_copy, ema_decay, update_average
 from simcore.evaluation import Evaluator, teacher_source
@@ -56,7 +56,7 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
             group["lr"] = rate
         chosen = torch.randint(len(images), (spec.batch_size,), generator=generator)
         batch, labels = images[chosen], one_hot(classes[chosen], config["label_dim"])
-        t = draw_times("edm", len(batch), sigma_range(denoiser), generator)
+        t = draw_times(TimeSpec(law="edm"), len(batch), sigma_range(denoiser), generator)
         noise = torch.randn(batch.shape, generator=generator)
         loss = denoising_loss(denoiser, batch, t, noise, labels, WEIGHTINGS["edm"]).mean()
         if not loss.isfinite():

@@ -7,22 +7,42 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
-from simcore.config import RunSpec
+from simcore.config import RunSpec, SpecError, TimeSpec
 from simcore.teacher_card import TeacherCard
 
 PSEUDO_HUBER_FACTOR = 0.00054
 
 
 def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
-    """The spec with c = 0.00054·√D, the threads and the device written out. Resolving twice changes nothing."""
+    """The spec with c = 0.00054·√D, steps, threads and the device written out. Resolving twice changes nothing.
+
+    Raises SpecError where the spec does not fit the teacher.
+    """
     c = spec.objective.pseudo_huber_c or PSEUDO_HUBER_FACTOR * math.sqrt(math.prod(card.image_shape))
     return spec.model_copy(
         update={
-            "objective": spec.objective.model_copy(update={"pseudo_huber_c": c}),
+            "objective": spec.objective.model_copy(
+                update={"pseudo_huber_c": c, "time": _with_steps(spec.objective.time, "objective.time", card)}
+            ),
+            "denoiser": spec.denoiser.model_copy(
+                update={"time": _with_steps(spec.denoiser.time, "denoiser.time", card)}
+            ),
             "threads": spec.threads or available_cores(),
             "device": spec.device if spec.device != "auto" else "cuda" if has_cuda() else "cpu",
         }
     )
+
+
+def _with_steps(time: TimeSpec, path: str, card: TeacherCard) -> TimeSpec:
+    """Discrete laws go with discrete teachers, whose configuration says their number of `steps`, and no others."""
+    steps, discrete = card.config.get("steps"), time.law == "discrete_uniform"
+    if discrete and steps is None:
+        raise SpecError({f"{path}.law": f"discrete_uniform counts steps, but {card.title} has continuous noise levels"})
+    if steps is not None and not discrete:
+        raise SpecError({f"{path}.law": f"{card.title} counts {steps} steps: only discrete_uniform fits"})
+    if discrete and time.steps not in (None, steps):
+        raise SpecError({f"{path}.steps": f"{card.title} has {steps} steps (given: {time.steps})"})
+    return time.model_copy(update={"steps": steps}) if discrete else time
 
 
 def available_cores() -> int:

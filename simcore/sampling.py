@@ -8,9 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from simcore.noise import sigma_range
-
 RHO = 7
+SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
 
 
 class SteppedDenoiser(Protocol):
@@ -25,8 +24,13 @@ class SteppedDenoiser(Protocol):
 
 
 def heun_times(denoiser: SteppedDenoiser, steps: int, device: torch.device) -> Tensor:
-    """t_0 > … > t_{N−1} > t_N = 0, float64 [steps + 1] (EDM, equation 5, ρ = 7), within the denoiser's range."""
-    low, high = sigma_range(denoiser)
+    """t_0 > … > t_{N−1} > t_N = 0, float64 [steps + 1] (EDM, equation 5, ρ = 7).
+
+    From 80 to 0.002 or what of that the denoiser knows, each rounded to a level it knows. ValueError under one step.
+    """
+    if steps < 1:
+        raise ValueError(f"Heun's sampler takes at least 1 step, not {steps}")
+    low, high = max(SIGMA_MIN, denoiser.sigma_min), min(SIGMA_MAX, denoiser.sigma_max)
     ramp = torch.arange(steps, dtype=torch.float64, device=device) / max(steps - 1, 1)
     times = (high ** (1 / RHO) + ramp * (low ** (1 / RHO) - high ** (1 / RHO))) ** RHO
     return torch.cat([denoiser.round_sigma(times), times.new_zeros(1)])

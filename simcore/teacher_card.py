@@ -61,7 +61,8 @@ def teacher_folder(reference: str) -> Path:
     name = reference.removeprefix("bundled:")
     folder = BUNDLED_TEACHERS / name if reference.startswith("bundled:") else Path(reference)
     if ("/" in name and reference.startswith("bundled:")) or not (folder / "teacher.json").is_file():
-        raise TeacherError(f"no teacher '{reference}'; bundled teachers: {', '.join(bundled_references()) or 'none'}")
+        known = ", ".join(bundled_references()) or "none"
+        raise TeacherError(f"no teacher '{reference}'; make one with import-teacher or pretrain; bundled: {known}")
     return folder
 
 

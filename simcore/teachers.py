@@ -3,34 +3,66 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import inspect
+from typing import Any, TypeVar
 
 import safetensors
 from safetensors.torch import load as load_safetensors
+from torch import nn
 
 from simcore.networks.compact_unet import CompactUNet
-from simcore.preconditioning import EDMPrecond
+from simcore.networks.dhariwal_unet import DhariwalUNet
+from simcore.networks.song_unet import SongUNet
+from simcore.preconditioning import EDMPrecond, IDDPMPrecond, VEPrecond, VPPrecond
 from simcore.teacher_card import TeacherCard, TeacherError, read_card, teacher_folder
 
-NETWORKS = {"CompactUNet": CompactUNet}
-PRECONDITIONINGS = {"edm": EDMPrecond}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "CompactUNet": CompactUNet,
+    "SongUNet": SongUNet,
+    "DhariwalUNet": DhariwalUNet,
+}
+PRECONDITIONINGS: dict[str, type[EDMPrecond]] = {
+    "edm": EDMPrecond,
+    "EDMPrecond": EDMPrecond,
+    "VPPrecond": VPPrecond,
+    "VEPrecond": VEPrecond,
+    "iDDPMPrecond": IDDPMPrecond,
+}
+Registered = TypeVar("Registered")
 
 
 def build_denoiser(config: dict[str, Any]) -> EDMPrecond:
     """A denoiser with fresh weights, called `denoiser(x, sigma, labels)`; the raw network is its `model`.
 
     config: `preconditioning`, `model_type`, and the network's arguments (`img_resolution`, `img_channels`,
-    `label_dim`, …). Raises TeacherError where one is unknown.
+    `label_dim`, …). Raises TeacherError where one is missing, unknown or impossible.
     """
     arguments = dict(config)
+    precondition = _registered(PRECONDITIONINGS, arguments, "preconditioning")
+    network = _registered(NETWORKS, arguments, "model_type")
+    if precondition.network_channels > 1 and isinstance(arguments.get("img_channels"), int):
+        arguments.setdefault("out_channels", precondition.network_channels * arguments["img_channels"])
+    known = list(inspect.signature(network).parameters)
+    if unknown := [name for name in arguments if name not in known]:
+        raise TeacherError(
+            f"a teacher's configuration does not fit its network: {network.__name__} has no {', '.join(unknown)}; "
+            f"it has {', '.join(known)}"
+        )
     try:
-        precondition = PRECONDITIONINGS[arguments.pop("preconditioning")]
-        network = NETWORKS[arguments.pop("model_type")]
         return precondition(network(**arguments))
-    except KeyError as error:
-        raise TeacherError(f"a teacher's configuration lacks or has an unknown {error}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise TeacherError(f"a teacher's configuration does not fit its network: {error}") from None
+
+
+def _registered(registry: dict[str, Registered], arguments: dict[str, Any], key: str) -> Registered:
+    """Take `key` out of the arguments and look its value up. Raises TeacherError where either is missing."""
+    known = ", ".join(registry)
+    if key not in arguments:
+        raise TeacherError(f"a teacher's configuration lacks '{key}', one of: {known}")
+    name = arguments.pop(key)
+    if not isinstance(name, str) or name not in registry:
+        raise TeacherError(f"a teacher's configuration has the unknown '{name}' as {key}; known: {known}")
+    return registry[name]
 
 
 def load_teacher(reference: str) -> tuple[TeacherCard, EDMPrecond]:

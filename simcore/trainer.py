@@ -120,8 +120,8 @@ class _Run:
 
     def _notes(self) -> Iterator[Event]:
         bounds = sigma_range(self.run.teacher)
-        laws = {"ψ": self.spec.denoiser.time.law, "θ": self.spec.objective.time.law}
-        shares = ", ".join(f"{clamped_share(law, bounds):.1%} of {who}'s ({law})" for who, law in laws.items())
+        times = {"ψ": self.spec.denoiser.time, "θ": self.spec.objective.time}
+        shares = ", ".join(f"{clamped_share(time, bounds):.1%} of {who}'s ({time.law})" for who, time in times.items())
         yield Log(message=f"Noise levels are clamped to [{bounds[0]:g}, {bounds[1]:g}]: {shares}.")
         if self.evaluator is None:
             name = self.run.card.dataset

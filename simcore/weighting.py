@@ -1,4 +1,4 @@
-"""Weights of the losses over the noise level (paper B.7, Table 5)."""
+"""Weights of the losses (paper B.7, B.11, Table 5)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 
 SIGMA_DATA = 0.5
+SID_FLOOR = 1e-5
+
+TimeWeighting = Callable[[Tensor], Tensor]
+StudentWeighting = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def edm(t: Tensor) -> Tensor:
@@ -20,4 +24,19 @@ def none(t: Tensor) -> Tensor:
     return torch.ones_like(t)
 
 
-WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {"edm": edm, "none": none}
+def sid(t: Tensor, images: Tensor, denoised: Tensor) -> Tensor:
+    """1 / mean|x_0 − d_q(x_t)| for each sample, [B], a constant to the gradient; the mean is at least 1e-5 (B.11).
+
+    B.11's C·t⁴/‖·‖_1 weighs scores; here denoisers are compared, and the t⁴ cancels.
+    """
+    return 1 / (images - denoised).detach().abs().flatten(1).mean(1).clamp(min=SID_FLOOR)
+
+
+def _of_time(weighting: TimeWeighting) -> StudentWeighting:
+    return lambda t, images, denoised: weighting(t)
+
+
+WEIGHTINGS: dict[str, TimeWeighting] = {"edm": edm, "none": none}
+
+# Of t [B], the student's images x_0 and the teacher's denoised d_q(x_t), both [B, C, H, W].
+STUDENT_WEIGHTINGS: dict[str, StudentWeighting] = {name: _of_time(w) for name, w in WEIGHTINGS.items()} | {"sid": sid}

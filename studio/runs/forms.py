@@ -10,6 +10,7 @@ from django import forms
 
 from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.presets import Preset
+from simcore.resolve import resolve
 from studio.catalog.models import Teacher
 from studio.runs.fields import Leaf, all_leaves, nest, show, spec_groups, value_at
 
@@ -50,6 +51,19 @@ class NewRunForm(forms.Form):
             self.initial[leaf.path] = value if leaf.type is bool else show(value)
         if teacher:
             self.initial["teacher"] = teacher
+        self._preset_teacher = preset.spec.teacher
+
+    @property
+    def missing_teacher(self) -> str:
+        """The preset's teacher, where the catalogue lacks it and no other is chosen."""
+        lacking = not Teacher.objects.filter(reference=self["teacher"].value()).exists()
+        return self._preset_teacher if lacking and self["teacher"].value() == self._preset_teacher else ""
+
+    @property
+    def chosen_teacher(self) -> str:
+        """The teacher to keep when another preset is taken: one that was chosen, not the preset's own."""
+        value = self["teacher"].value() or ""
+        return "" if value == self._preset_teacher else str(value)
 
     @property
     def groups(self) -> list[FormGroup]:
@@ -66,6 +80,8 @@ class NewRunForm(forms.Form):
         values = {path: (None if value == "" else value) for path, value in values.items()}
         try:
             self.spec = parse_spec(nest(values))
+            if "teacher" not in self.errors:
+                resolve(self.spec, Teacher.objects.get(reference=self.spec.teacher).read_card())
         except SpecError as error:
             for path, message in error.problems.items():
                 if path not in self.errors:

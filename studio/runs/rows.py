@@ -13,7 +13,15 @@ from studio.jobs.models import Job
 from studio.runs.charts import sparklines
 from studio.runs.models import Evaluation, Run
 
-DISTANCE_LABELS = {"pseudo_huber": "pseudo-Huber"}
+OBJECTIVE_LABELS = {"sim": "SIM", "sid": "SiD", "diff_instruct": "Diff-Instruct"}
+DISTANCE_LABELS = {
+    "pseudo_huber": "pseudo-Huber",
+    "squared_l2": "squared L2",
+    "power": "power",
+    "exp_power": "exp-power",
+    "l1": "L1",
+    "huber": "Huber",
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def _reason(job: Job) -> str:
 
 
 def objective_label(job: Job) -> str:
-    """Short, as in "SIM · pseudo-Huber"."""
+    """Short, as in "SIM · pseudo-Huber"; the baselines have no distance to choose."""
     objective = job.spec["objective"]
-    distance = objective["distance"]
-    return f"{objective['name'].upper()} · {DISTANCE_LABELS.get(distance, distance)}"
+    label = OBJECTIVE_LABELS[objective["name"]]
+    return f"{label} · {DISTANCE_LABELS[objective['distance']]}" if objective["name"] == "sim" else label

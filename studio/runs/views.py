@@ -95,7 +95,7 @@ def _estimate(form: NewRunForm) -> Estimate:
 
 def _estimate_preset(preset: Preset, reference: str) -> Estimate:
     teacher = Teacher.objects.filter(reference=reference or preset.spec.teacher).first()
-    return estimate(preset.spec, teacher) if teacher else Estimate()
+    return estimate(preset.spec, teacher) if teacher else Estimate(notes=["Choose a teacher to see an estimate."])
 
 
 @require_GET

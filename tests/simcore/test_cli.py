@@ -190,7 +190,7 @@ def test_pipe_mode_tells_a_failure_as_an_event(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["distill", "--preset", "nope", "--out", "X"], "error: unknown preset 'nope'; known presets: digits-demo"),
+        (["distill", "--preset", "nope", "--out", "X"], "error: unknown preset 'nope'; known presets: cifar10"),
         (
             [*DEMO, "--out", "X", "--set", "batch_size=0"],
             "error: batch_size: Input should be greater than or equal to 1",

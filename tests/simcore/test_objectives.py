@@ -1,22 +1,24 @@
-"""The losses against closed forms: a linear generator and a Gaussian teacher in one dimension."""
+"""What the losses are, sample by sample. That SIM's and Diff-Instruct's gradients are right is test_theorem.py's."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from simcore.distances import Distance, pseudo_huber
-from simcore.objectives import Denoiser, denoising_loss, sim_loss
-from simcore.weighting import WEIGHTINGS
+from simcore.config import ObjectiveSpec
+from simcore.distances import pseudo_huber, squared_l2
+from simcore.objectives import OBJECTIVES, Denoiser, denoising_loss, diff_instruct_loss, sid_loss, sim_loss
+from simcore.weighting import STUDENT_WEIGHTINGS, WEIGHTINGS
 
-T_STAR = 2.5
-SQUARED = Distance(value=lambda y: y.flatten(1).square().sum(1), gradient=lambda y: 2 * y)
+NONE = STUDENT_WEIGHTINGS["none"]
 TEACHER = (0.4, 0.7)  # mean, standard deviation of the data
 
 
-def gaussian_denoiser(mean: Tensor | float, variance: Tensor | float) -> Denoiser:
+def gaussian_denoiser(mean: float, variance: float) -> Denoiser:
     """E[x_0 | x_t] for x_0 ~ N(mean, variance)."""
 
     def denoise(x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -26,7 +28,7 @@ def gaussian_denoiser(mean: Tensor | float, variance: Tensor | float) -> Denoise
     return denoise
 
 
-def quadrature(nodes: int = 80) -> tuple[Tensor, Tensor, Tensor]:
+def quadrature(nodes: int) -> tuple[Tensor, Tensor, Tensor]:
     """Points (z, ε) and weights with which Σ w·f(z, ε) = E f for unit normals."""
     points, weights = np.polynomial.hermite_e.hermegauss(nodes)
     weights = weights / weights.sum()
@@ -35,37 +37,105 @@ def quadrature(nodes: int = 80) -> tuple[Tensor, Tensor, Tensor]:
     return torch.from_numpy(z.reshape(-1, 1)), torch.from_numpy(noise.reshape(-1, 1)), torch.from_numpy(joint.ravel())
 
 
-@pytest.mark.parametrize("distance", [SQUARED, pseudo_huber(1.0)], ids=["squared", "pseudo-huber"])
-@pytest.mark.parametrize("t", [0.3, 1.0, 3.0])
-def test_sims_gradient_is_that_of_the_distance_between_scores(distance: Distance, t: float) -> None:
-    """Theorem 3.1: ∂θ E_{x_t ~ p_sg[θ],t} d(y_t) = ∂θ E −d'(y_t)·(d_sg[θ](x_t) − x_0), for scale A and shift b."""
-    scale = torch.tensor(0.25, dtype=torch.float64, requires_grad=True)
-    shift = torch.tensor(-0.2, dtype=torch.float64, requires_grad=True)
-    z, noise, weights = quadrature()
-    times = torch.full((len(z),), t, dtype=torch.float64)
-    teacher = gaussian_denoiser(TEACHER[0], TEACHER[1] ** 2)
+def curved(a: float) -> Denoiser:
+    """Some smooth, non-linear function of x, t and labels."""
 
-    images = scale * T_STAR * z + shift
-    variance = (scale * T_STAR) ** 2
-    online = gaussian_denoiser(shift.detach(), variance.detach())
-    losses = sim_loss(images, times, noise, None, online, teacher, distance, WEIGHTINGS["none"])
-    found = torch.autograd.grad((weights * losses).sum(), (scale, shift))
+    def denoise(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        assert labels is not None
+        return (a * x + t.view(-1, 1, 1, 1)).tanh() + a * labels.sum(1).view(-1, 1, 1, 1)
 
-    noisy = (images + t * noise).detach()
-    y = gaussian_denoiser(shift, variance)(noisy, times) - teacher(noisy, times)
-    expected = torch.autograd.grad((weights * distance.value(y)).sum(), (scale, shift))
-    assert [g.item() for g in found] == pytest.approx([g.item() for g in expected], rel=1e-6)
-    assert all(abs(g.item()) > 1e-3 for g in expected)
+    return denoise
 
 
-def test_sim_is_zero_gradient_where_the_student_already_is_the_teacher() -> None:
+def batch() -> tuple[Tensor, Tensor, Tensor, Tensor, Denoiser, Denoiser]:
+    """x_0 with a gradient, t, ε, labels, ψ and q, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    options: dict[str, Any] = {"generator": generator, "dtype": torch.float64}
+    images = torch.randn(6, 2, 3, 3, **options).requires_grad_(True)
+    return (
+        images,
+        torch.rand(6, **options) + 0.1,
+        torch.randn(6, 2, 3, 3, **options),
+        torch.rand(6, 4, **options),
+        curved(0.7),
+        curved(-0.4),
+    )
+
+
+def value_and_gradient(losses: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    (gradient,) = torch.autograd.grad(losses.sum(), images)
+    return losses.detach(), gradient
+
+
+def test_sid_with_alpha_one_is_half_of_sim_with_the_squared_distance() -> None:
+    given = batch()
+    half = value_and_gradient(0.5 * sim_loss(*given, squared_l2(), NONE), given[0])
+    found = value_and_gradient(sid_loss(*given, 1.0, NONE), given[0])
+    for a, b in zip(found, half, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
+    assert found[1].abs().min() > 1e-4
+
+
+def test_sids_alpha_takes_away_the_squared_difference() -> None:
+    given = batch()
+    images, t, noise, labels, online, teacher = given
+    noisy = images + t.view(-1, 1, 1, 1) * noise
+    squared = (online(noisy, t, labels) - teacher(noisy, t, labels)).square().flatten(1).sum(1)
+    expected = sid_loss(*given, 1.0, NONE) - 0.2 * squared
+    for a, b in zip(
+        value_and_gradient(sid_loss(*given, 1.2, NONE), images), value_and_gradient(expected, images), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_diff_instruct_moves_images_along_the_difference_and_through_nothing_else() -> None:
+    given = batch()
+    images, t, noise, labels, online, teacher = given
+    noisy = (images + t.view(-1, 1, 1, 1) * noise).detach()
+    difference = online(noisy, t, labels) - teacher(noisy, t, labels)
+    losses, gradient = value_and_gradient(diff_instruct_loss(*given, NONE), images)
+    torch.testing.assert_close(gradient, difference)
+    torch.testing.assert_close(losses, (difference * images).detach().flatten(1).sum(1))
+
+
+@pytest.mark.parametrize("weighting", STUDENT_WEIGHTINGS)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_is_weighed_by_a_constant_for_each_sample(name: str, weighting: str) -> None:
+    given = batch()
+    images, t, noise, labels, _, teacher = given
+    spec = {"name": name, "pseudo_huber_c": 0.1}
+    losses = OBJECTIVES[name](ObjectiveSpec.model_validate({**spec, "weighting": weighting}))(*given)
+    plain = OBJECTIVES[name](ObjectiveSpec.model_validate({**spec, "weighting": "none"}))(*given)
+    denoised = teacher(images + t.view(-1, 1, 1, 1) * noise, t, labels)
+    weights = STUDENT_WEIGHTINGS[weighting](t, images, denoised).detach()
+    assert losses.shape == (6,)
+    for a, b in zip(value_and_gradient(losses, images), value_and_gradient(weights * plain, images), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_settings_reach_their_objective() -> None:
+    given = batch()
+    expected = {
+        "sim": sim_loss(*given, pseudo_huber(0.3), NONE),
+        "sid": sid_loss(*given, 0.5, NONE),
+        "diff_instruct": diff_instruct_loss(*given, NONE),
+    }
+    assert set(expected) == set(OBJECTIVES)
+    for name, losses in expected.items():
+        spec = ObjectiveSpec.model_validate({"name": name, "pseudo_huber_c": 0.3, "sid_alpha": 0.5})
+        assert torch.equal(OBJECTIVES[name](spec)(*given), losses)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_gradient_is_zero_on_average_where_the_student_already_is_the_teacher(name: str) -> None:
     shift = torch.tensor(TEACHER[0], dtype=torch.float64, requires_grad=True)
+    scale = torch.tensor(TEACHER[1], dtype=torch.float64, requires_grad=True)
     z, noise, weights = quadrature(20)
     same = gaussian_denoiser(TEACHER[0], TEACHER[1] ** 2)
-    times = torch.ones(len(z), dtype=torch.float64)
-    losses = sim_loss(TEACHER[1] * z + shift, times, noise, None, same, same, SQUARED, WEIGHTINGS["none"])
-    (gradient,) = torch.autograd.grad((weights * losses).sum(), shift)
-    assert abs(gradient.item()) < 1e-12
+    loss = OBJECTIVES[name](ObjectiveSpec.model_validate({"name": name, "pseudo_huber_c": 0.1}))
+    losses = loss(scale * z + shift, torch.ones(len(z), dtype=torch.float64), noise, None, same, same)
+    for gradient in torch.autograd.grad((weights * losses).sum(), (shift, scale)):
+        assert abs(gradient.item()) < 1e-12
 
 
 def test_the_denoising_loss_is_least_at_the_true_denoiser_and_there_the_posterior_variance() -> None:

@@ -1,9 +1,11 @@
 import math
 
-from simcore.config import RunSpec
+import pytest
+
+from simcore.config import RunSpec, SpecError
 from simcore.presets import PRESETS
 from simcore.resolve import available_cores, resolve
-from simcore.teacher_card import read_card
+from simcore.teacher_card import TeacherCard, read_card
 
 CARD = read_card("bundled:digits")
 
@@ -23,4 +25,35 @@ def test_choices_that_were_made_stay_and_resolving_twice_changes_nothing() -> No
 
 
 def test_every_preset_can_be_resolved() -> None:
-    assert all(resolve(preset.spec, read_card(preset.spec.teacher)).threads for preset in PRESETS.values())
+    assert all(resolve(preset.spec, CARD).threads for preset in PRESETS.values())
+
+
+DISCRETE = CARD.model_copy(update={"title": "A discrete teacher", "config": {**CARD.config, "steps": 100}})
+
+
+def in_steps(steps: int | None = None) -> RunSpec:
+    time = {"time": {"law": "discrete_uniform", "steps": steps}}
+    return RunSpec.model_validate({"objective": time, "denoiser": time})
+
+
+def test_the_steps_of_a_discrete_law_are_the_teachers() -> None:
+    spec = resolve(in_steps(), DISCRETE)
+    assert spec.objective.time.steps == spec.denoiser.time.steps == 100
+    assert resolve(spec, DISCRETE) == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "card", "field", "message"),
+    [
+        (in_steps(), CARD, "objective.time.law", "has continuous noise levels"),
+        (RunSpec(), DISCRETE, "objective.time.law", "only discrete_uniform fits"),
+        (in_steps(7), DISCRETE, "objective.time.steps", "has 100 steps (given: 7)"),
+    ],
+)
+def test_times_that_do_not_fit_the_teacher_are_refused(
+    spec: RunSpec, card: TeacherCard, field: str, message: str
+) -> None:
+    with pytest.raises(SpecError) as refusal:
+        resolve(spec, card)
+    assert list(refusal.value.problems) == [field]
+    assert message in refusal.value.problems[field]

@@ -1,7 +1,8 @@
+import pytest
 import torch
 
 from simcore.preconditioning import EDMPrecond
-from simcore.weighting import WEIGHTINGS
+from simcore.weighting import STUDENT_WEIGHTINGS, WEIGHTINGS
 
 
 def test_the_edm_weight_is_the_inverse_square_of_c_out() -> None:
@@ -12,3 +13,23 @@ def test_the_edm_weight_is_the_inverse_square_of_c_out() -> None:
 
 def test_no_weight_is_one() -> None:
     assert WEIGHTINGS["none"](torch.rand(7)).tolist() == [1.0] * 7
+
+
+def test_sids_weight_is_the_inverse_mean_error_of_each_sample_with_a_floor() -> None:
+    images = torch.zeros(3, 1, 2, 2)
+    denoised = torch.zeros(3, 1, 2, 2)
+    denoised[0] = torch.tensor([[1.0, -2.0], [3.0, -4.0]])
+    denoised[1] = 1e-3
+    weights = STUDENT_WEIGHTINGS["sid"](torch.rand(3), images, denoised)
+    assert weights.tolist() == pytest.approx([1 / 2.5, 1e3, 1e5])
+
+
+def test_sids_weight_is_a_constant_to_the_gradient() -> None:
+    images = torch.ones(2, 1, 2, 2, requires_grad=True)
+    assert not STUDENT_WEIGHTINGS["sid"](torch.rand(2), images, images * 3).requires_grad
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_weights_of_the_noise_level_are_the_students_too(name: str) -> None:
+    t, images = torch.rand(5) + 0.1, torch.randn(5, 1, 2, 2)
+    assert torch.equal(STUDENT_WEIGHTINGS[name](t, images, images), WEIGHTINGS[name](t))

@@ -294,3 +294,40 @@ def test_durations_are_said_in_the_unit_that_fits(seconds: float, text: str) -> 
 def test_every_preset_fits_its_form(ada: Client) -> None:
     for preset in PRESETS.values():
         assert ada.get("/runs/new/", {"preset": preset.name}).status_code == 200
+
+
+def test_a_preset_whose_teacher_is_missing_says_so_and_is_launched_with_another_or_not_at_all(ada: Client) -> None:
+    missing = next(preset for preset in PRESETS.values() if preset.name == "cifar10-uncond")
+    page = ada.get("/runs/new/", {"preset": missing.name}).content.decode()
+    assert f"{missing.spec.teacher}, is not in the catalogue" in page
+    assert 'type="radio" name="teacher" value="bundled:digits" checked' not in page
+    assert "Choose a teacher to see an estimate." in page
+    values = {leaf.path: show(value_at(missing.spec.model_dump(), leaf.path)) for leaf in all_leaves()}
+    sent = {path: value for path, value in values.items() if path != "teacher"} | {"name": "", "preset": missing.name}
+    refused = ada.post("/runs/new/", sent)
+    assert refused.status_code == 422
+    assert "Teacher</a>: This field is required." in refused.content.decode()
+    assert not Run.objects.exists()
+    assert ada.post("/runs/new/", sent | {"teacher": "bundled:digits"}).status_code == 302
+
+
+def test_another_preset_comes_with_its_own_teacher_unless_one_was_chosen(ada: Client) -> None:
+    assert '?preset=cifar10-cond&amp;teacher="' in ada.get("/runs/new/").content.decode()
+    chosen = ada.get("/runs/new/", {"preset": "cifar10-uncond", "teacher": "bundled:digits"}).content.decode()
+    assert "?preset=cifar10-cond&amp;teacher=bundled%3Adigits" in chosen
+    assert "is not in the catalogue" not in chosen
+
+
+def test_times_that_do_not_fit_the_teacher_are_named_beside_their_field(ada: Client) -> None:
+    law = "discrete_uniform"
+    response = post(ada, objective__time__law=law, denoiser__time__law=law)
+    assert response.status_code == 422
+    message = Fields(response.content.decode()).texts["id_objective.time.law_error"]
+    assert "has continuous noise levels" in message
+    assert not Run.objects.exists()
+
+
+def test_a_combination_that_cannot_be_is_named(ada: Client) -> None:
+    page = post(ada, objective__time__law="discrete_uniform").content.decode()
+    assert "denoiser.time.law and objective.time.law must both be discrete_uniform or neither" in page
+    assert not Run.objects.exists()
