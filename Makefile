@@ -11,8 +11,9 @@ run: setup
 
 test: setup-dev
 	$(BIN)/python tests/browser.py
-	$(BIN)/pytest tests --ignore=tests/proof --ignore=tests/bench $(ARGS)
-	TEST_DATABASE=postgresql $(BIN)/pytest tests/studio $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/simcore tests/workers tests/studio $(ARGS)
+	TEST_DATABASE=postgresql $(BIN)/pytest --numprocesses 2 --dist loadfile tests/studio $(ARGS)
+	$(BIN)/pytest tests/e2e $(ARGS)
 
 proof: setup-dev
 	$(BIN)/python tests/browser.py
