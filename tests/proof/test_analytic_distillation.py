@@ -28,7 +28,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "SIM, exp-power": {"distance": "exp_power", "power_alpha": 2, "exp_beta": 0.1},
     "SIM, Huber": {"distance": "huber"},
     "SIM, pseudo-Huber": {"distance": "pseudo_huber"},
-    "SiD": {"name": "sid", "weighting": "sid", "time": {"law": "karras"}},
+    "SiD": {"name": "sid", "time": {"law": "karras"}},
     "Diff-Instruct": {"name": "diff_instruct", "time": {"law": "edm"}},
 }
 
