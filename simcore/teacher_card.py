@@ -62,7 +62,9 @@ def teacher_folder(reference: str) -> Path:
     folder = BUNDLED_TEACHERS / name if reference.startswith("bundled:") else Path(reference)
     if ("/" in name and reference.startswith("bundled:")) or not (folder / "teacher.json").is_file():
         known = ", ".join(bundled_references()) or "none"
-        raise TeacherError(f"no teacher '{reference}'; make one with import-teacher or pretrain; bundled: {known}")
+        raise TeacherError(
+            f"no teacher '{reference}'; bundled teachers: {known}; import-teacher and pretrain make others"
+        )
     return folder
 
 
