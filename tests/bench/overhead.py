@@ -17,6 +17,8 @@ from pathlib import Path
 
 import websockets
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started by its path, it finds the other tests' tools
+
 from studio.environment import PROJECT
 from tests.launch_spec import spec_with
 from tests.stack import Stack, Visitor
