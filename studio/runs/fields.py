@@ -78,10 +78,10 @@ def nest(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def show(value: Any) -> str:
-    """A value as the form writes it."""
+    """A value as the form writes it; reading it back gives the same number."""
     if value is None:
         return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _leaves(model: type[Spec], prefix: str, *, nested: bool) -> Iterator[Leaf]:
