@@ -14,6 +14,7 @@ from torch import Tensor
 from simcore.checkpoint import write_atomically
 
 _SMALLEST_TILE = 32
+_LINE, _LINE_GREY = 2, 110  # between the images of a grid; a grey that shows on black and on white
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -29,20 +30,26 @@ def grid_columns(count: int, label_dim: int) -> int:
 
 
 def save_grid(path: Path, images: Tensor, columns: int) -> None:
-    """Write images [N, 1 or 3, H, W] in [−1, 1] as one PNG, row by row; small images are enlarged by whole factors.
+    """Write images [N, 1 or 3, H, W] in [−1, 1] as one PNG, row by row, with a thin line between them.
 
-    Raises OSError where the file cannot be written.
+    Small images are enlarged by whole factors. Raises OSError where the file cannot be written.
     """
-    pixels = to_uint8(images).numpy()
-    count, channels, height, width = pixels.shape
+    tiles = _enlarged(to_uint8(images).numpy())
+    count, channels, height, width = tiles.shape
     rows = math.ceil(count / columns)
-    padded = np.zeros((rows * columns, channels, height, width), np.uint8)
-    padded[:count] = pixels
-    sheet = padded.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
-    sheet = sheet.reshape(rows * height, columns * width, channels)
-    factor = max(1, _SMALLEST_TILE // max(height, width))
-    sheet = sheet.repeat(factor, axis=0).repeat(factor, axis=1)
+    padded = np.full((rows * columns, channels, height + _LINE, width + _LINE), _LINE_GREY, np.uint8)
+    padded[:, :, :height, :width] = 0
+    padded[:count, :, :height, :width] = tiles
+    sheet = padded.reshape(rows, columns, channels, height + _LINE, width + _LINE).transpose(0, 3, 1, 4, 2)
+    sheet = sheet.reshape(rows * (height + _LINE), columns * (width + _LINE), channels)[:-_LINE, :-_LINE]
     buffer = io.BytesIO()
     Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(buffer, "PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
+
+
+def _enlarged(
+    tiles: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    factor = max(1, _SMALLEST_TILE // max(tiles.shape[2:]))
+    return tiles.repeat(factor, axis=2).repeat(factor, axis=3)

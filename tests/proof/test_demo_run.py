@@ -48,10 +48,21 @@ def watch_in_a_browser(address: str, password: str) -> None:
         page.get_by_label("Username").fill("admin")
         page.get_by_label("Password", exact=True).fill(password)
         page.get_by_role("button", name="Sign in").click()
+        choose_a_password(page, password)
         row = page.get_by_role("row").filter(has_text="Demo")
         expect(row).to_contain_text("running", timeout=MINUTES)
         row.get_by_role("link").first.click()
         watch_the_run(page)
+
+
+def choose_a_password(page: Page, password: str) -> None:
+    page.get_by_role("link", name="Choose your own").click()
+    page.get_by_label("Old password").fill(password)
+    for label in ("New password", "New password confirmation"):
+        page.get_by_label(label, exact=True).fill("a demo of one's own 42")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/runs/")
+    expect(page.get_by_role("link", name="Choose your own")).to_have_count(0)
 
 
 def watch_the_run(page: Page) -> None:
@@ -66,7 +77,7 @@ def watch_the_run(page: Page) -> None:
     expect(state).to_have_text("succeeded", timeout=22 * MINUTES)
     assert page.evaluate("window.notReloaded")
     if picture := os.environ.get("DEMO_SCREENSHOT"):
-        page.reload()  # without the notice about the one-time password's first page
+        page.reload()
         expect(page.locator("[data-out=connection]")).to_have_text(re.compile("live|ended|done"), timeout=MINUTES)
         page.wait_for_timeout(1_000)
         page.screenshot(path=picture)

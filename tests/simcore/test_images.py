@@ -22,9 +22,11 @@ def test_a_grid_holds_the_images_row_by_row(channels: int, tmp_path: Path) -> No
     images = torch.linspace(-1, 1, 5).view(5, 1, 1, 1).expand(5, channels, 8, 8)
     save_grid(tmp_path / "deep" / "grid.png", images, columns=3)
     pixels = np.asarray(Image.open(tmp_path / "deep" / "grid.png"))
-    assert pixels.shape[:2] == (2 * 32, 3 * 32)
-    tiles = [pixels[32 * row + 16, 32 * column + 16].max() for row in range(2) for column in range(3)]
+    assert pixels.shape[:2] == (2 * 34 - 2, 3 * 34 - 2)
+    tiles = [pixels[34 * row + 16, 34 * column + 16].max() for row in range(2) for column in range(3)]
     assert tiles == [0, 64, 128, 191, 255, 0]
+    between = [pixels[33, 50], pixels[16, 32], pixels[50, 67]]
+    assert {int(value.max()) for value in between} == {110}
 
 
 def test_a_grid_has_a_column_for_each_class_where_that_fits() -> None:
