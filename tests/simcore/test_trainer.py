@@ -44,7 +44,7 @@ def test_samples_are_drawn_on_schedule_from_the_same_latents(finished: tuple[Pat
     drawn = [(event.source, event.step, event.nfe) for event in samples]
     assert drawn == [("teacher", 0, 7), ("student", 0, 1), ("student", 3, 1), ("student", 6, 1)]
     sizes = {Image.open(folder / event.path).size for event in samples}
-    assert sizes == {(10 * 8 * 4, 2 * 8 * 4)}
+    assert sizes == {(10 * 34 - 2, 2 * 34 - 2)}
     pixels = [(folder / event.path).read_bytes() for event in samples]
     assert len(set(pixels)) == 4
 
