@@ -12,13 +12,14 @@ from safetensors.torch import save as save_tensors
 
 from simcore.checkpoint import write_atomically
 from simcore.classifier import has_extractor
-from simcore.config import EvaluationSpec, PretrainSpec, TimeSpec
+from simcore.config import EvaluationSpec, TimeSpec
 from simcore.datasets import SOURCES, Dataset
 from simcore.ema import average_copy, ema_decay, update_average
 from simcore.evaluation import Evaluator, teacher_source
 from simcore.noise import draw_times, sigma_range
 from simcore.objectives import denoising_loss
 from simcore.preconditioning import EDMPrecond
+from simcore.pretrain_config import PretrainSpec
 from simcore.sampling import one_hot
 from simcore.seeds import generator_for
 from simcore.teacher_card import TeacherCard, TeacherEvaluation

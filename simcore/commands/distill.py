@@ -94,7 +94,6 @@ def _newest_good_checkpoint(run_dir: Path) -> tuple[Path | None, int | None]:
 
 def _recorded(spec: RunSpec, run_dir: Path, control: Control, resume: Path | None) -> Iterator[Event]:
     """The run's events, each stored in its folder first. A failure becomes the last event, then is raised."""
-    from simcore.distillation import TrainingError
     from simcore.trainer import distill
 
     log, step = EventLog(run_dir), 0
@@ -104,10 +103,9 @@ def _recorded(spec: RunSpec, run_dir: Path, control: Control, resume: Path | Non
             log.append(event)
             yield event
     except Exception as error:
-        training = isinstance(error, TrainingError)
         expected = isinstance(error, (RuntimeError, ValueError, OSError)) and str(error)
-        reason = str(error) if training or expected else f"unexpected {type(error).__name__}: {error}"
-        failed = Failed(step=error.step if isinstance(error, TrainingError) else step, reason=reason, part=_part(error))
+        reason = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
+        failed = Failed(step=getattr(error, "step", step), reason=reason, part=_part(error))
         with contextlib.suppress(OSError):
             log.append(failed)
         yield failed

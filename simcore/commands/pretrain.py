@@ -9,7 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from simcore.commands.common import add_settings, with_settings
-from simcore.config import PretrainSpec, parse_as
+from simcore.config import parse_as
+from simcore.pretrain_config import PretrainSpec
 from simcore.resolve import available_cores
 
 

@@ -64,6 +64,6 @@ def wait_for_redis(
 
 def _explanation(environment: Environment, log: Path | None, error: redis.RedisError) -> str:
     if environment.redis_url:
-        return f"Redis at SIMSTUDIO_REDIS_URL={environment.redis_url} does not answer: {error}"
+        return f"Redis at SIMSTUDIO_REDIS_URL does not answer: {error}"  # the URL may hold a password
     tail = log.read_text(errors="replace").strip().splitlines()[-3:] if log and log.exists() else []
     return "the Redis server did not start: " + (" | ".join(tail) or str(error))

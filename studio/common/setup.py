@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from django.core.management import call_command
 
-from simcore.teacher_card import TeacherError
 from studio.accounts.models import User
 from studio.accounts.services import first_administrator_create
 from studio.catalog.services import bundled_teachers_register
@@ -22,6 +19,5 @@ def set_up(*, demo: bool) -> str | None:
     bundled_teachers_register()
     password = first_administrator_create()
     if password and demo:
-        with contextlib.suppress(TeacherError):
-            demo_run_create(User.objects.get(username="admin"))
+        demo_run_create(User.objects.get(username="admin"))
     return password

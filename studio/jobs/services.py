@@ -19,6 +19,7 @@ from studio.jobs import publisher
 from studio.jobs.kinds import JobKind, kind_of
 from studio.jobs.lifecycle import (
     ACTIONS,
+    ENDED_STATES,
     HELD_STATES,
     IllegalMove,
     JobState,
@@ -120,7 +121,8 @@ def job_end(
 def job_interrupted(job_id: int, token: uuid.UUID, *, reason: str) -> None:
     """The trainer died without a word: try again, unless that happened too often. Raises LeaseLost."""
     with transaction.atomic():
-        _interrupt(_held(job_id, token), actor="", reason=reason)
+        job = _held(job_id, token)
+        _interrupt(job, actor=job.worker, reason=reason)
 
 
 # ---- the reaper
@@ -142,7 +144,6 @@ def jobs_reap() -> int:
 def _interrupt(job: Job, *, actor: str, reason: str) -> None:
     """From a held state on: do what was asked for, else wait for another worker, else fail."""
     job.interruptions += 1
-    actor = actor or job.worker
     if job.requested_action == RequestedAction.CANCEL:
         _move(job, JobState.CANCELLED, actor=actor, reason=reason)
     elif job.state == JobState.PAUSING:
@@ -215,7 +216,7 @@ def _move(job: Job, state: JobState, *, actor: str, reason: str = "") -> None:
         if from_state in (JobState.FAILED, JobState.CANCELLED):
             job.interruptions, job.reason = 0, ""
         transaction.on_commit(lambda: ring(job.queue))
-    job.finished_at = timezone.now() if state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED) else None
+    job.finished_at = timezone.now() if state in ENDED_STATES else None
     _append(job, [_state_payload(job, from_state=from_state, actor=actor, reason=reason)])
     job.save()
     _audit(job, from_state=from_state, actor=actor, reason=reason)

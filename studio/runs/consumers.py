@@ -15,7 +15,7 @@ from studio.common.permissions import may_watch
 from studio.jobs.hub import Subscription, hub
 from studio.jobs.publisher import JOBS_GROUP, job_group
 from studio.jobs.selectors import event_seq, events_after, unsettled_jobs
-from studio.runs.rows import row_html
+from studio.runs.rows import rows_html
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,7 @@ class RunsConsumer(LiveConsumer):
         return changed
 
     async def _send_rows(self, job_ids: set[int]) -> None:
-        for job_id in sorted(job_ids):
-            html = await database_sync_to_async(row_html)(job_id)
-            if html and html != self._sent.get(job_id):
+        for job_id, html in (await database_sync_to_async(rows_html)(job_ids)).items():
+            if html != self._sent.get(job_id):
                 self._sent[job_id] = html
                 await self.send_json({"type": "row", "id": job_id, "html": html})

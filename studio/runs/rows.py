@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,10 +58,10 @@ def run_row(run: Run) -> RunRow:
     return run_rows([run])[0]
 
 
-def row_html(run_id: int) -> str:
-    """The rendered row of one run; empty where there is none."""
-    run = Run.objects.select_related("job__owner", "teacher").filter(pk=run_id).first()
-    return render_to_string("runs/_row.html", {"run": run_row(run)}) if run else ""
+def rows_html(run_ids: Collection[int]) -> dict[int, str]:
+    """The rendered rows of those of the runs that exist, by id."""
+    runs = Run.objects.select_related("job__owner", "teacher").filter(pk__in=run_ids).order_by("pk")
+    return {row.id: render_to_string("runs/_row.html", {"run": row}) for row in run_rows(list(runs))}
 
 
 def _latest_frechet(run_ids: Sequence[int]) -> dict[tuple[int, str], float]:

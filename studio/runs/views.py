@@ -11,6 +11,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
+from django_htmx.middleware import HtmxDetails
 
 from simcore.presets import PRESETS, Preset
 from studio.catalog.models import Teacher
@@ -29,15 +30,21 @@ from studio.runs.services import run_create
 PAGE_SIZE = 50
 
 
+class HtmxRequest(HttpRequest):
+    """As django-htmx's middleware leaves it."""
+
+    htmx: HtmxDetails
+
+
 @require_GET
 @vary_on_headers("HX-Request", "HX-History-Restore-Request")
-def list_runs(request: HttpRequest) -> HttpResponse:
+def list_runs(request: HtmxRequest) -> HttpResponse:
     """The table of runs, newest first; `q` searches names, `state` filters."""
     # PostgreSQL refuses NUL in a text.
     chosen = {"q": request.GET.get("q", "").replace("\0", "").strip(), "state": request.GET.get("state", "")}
     page = Paginator(_filtered(chosen), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"runs": run_rows(list(page)), "filter": chosen, "states": JobState.choices, "page": page}
-    table_only = request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request")
+    table_only = request.htmx and not request.htmx.history_restore_request
     return render(request, "runs/_table.html" if table_only else "runs/list.html", context)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from simcore.classifier import BUNDLED_EXTRACTORS, ExtractorError, accuracy, load_extractor, train_classifier
-from simcore.config import NetworkSpec, PretrainSpec
 from simcore.datasets import load_dataset
+from simcore.pretrain_config import NetworkSpec, PretrainSpec
 from simcore.pretraining import pretrain, write_teacher
 from simcore.teachers import load_teacher
 

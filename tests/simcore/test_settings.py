@@ -3,7 +3,8 @@
 import pytest
 
 from simcore.commands.common import differences, with_settings
-from simcore.config import PretrainSpec, RunSpec, SpecError, parse_as, parse_spec
+from simcore.config import RunSpec, SpecError, parse_as, parse_spec
+from simcore.pretrain_config import PretrainSpec
 
 
 def changed(*settings: str, **overrides: object) -> RunSpec:

@@ -80,7 +80,7 @@ def test_a_configuration_that_is_not_known_is_refused(change: dict[str, object],
 
 
 def test_the_bundled_teachers_command_is_the_default_one_and_its_readme_says_what_the_card_says() -> None:
-    from simcore.config import PretrainSpec
+    from simcore.pretrain_config import PretrainSpec
     from simcore.pretraining import readme
 
     card = read_card("bundled:digits")

@@ -13,7 +13,7 @@ from studio.catalog.models import Teacher
 from studio.jobs.lifecycle import JobState
 from studio.jobs.services import job_end
 from studio.runs.models import Run
-from studio.runs.rows import row_html
+from studio.runs.rows import rows_html
 from studio.runs.services import run_create
 from studio.runs.views import PAGE_SIZE
 from tests.studio.builders import bring_to, claim, evaluation, metrics, record, started, token_of
@@ -111,7 +111,7 @@ def test_a_row_shows_progress_and_the_latest_figures(ada: Client, launch: Any) -
     job = claim()
     record(job, started(), evaluation(0, "teacher", frechet=1.25), evaluation(0, frechet=138.0))
     record(job, metrics(500), evaluation(500, frechet=7.5))
-    row = row_html(run.pk)
+    row = rows_html([run.pk])[run.pk]
     assert "7.50" in row
     assert "teacher 1.25" in row
     assert "138" not in row
@@ -124,11 +124,11 @@ def test_a_row_says_why_a_run_failed_and_what_was_asked_of_it(ada: Client, launc
     failed, asked = launch("failed"), launch("asked")
     job = claim()
     job_end(job.pk, token_of(job), JobState.FAILED, reason="the student's loss is not finite")
-    assert "the student&#x27;s loss is not finite" in row_html(failed.pk)
+    assert "the student&#x27;s loss is not finite" in rows_html([failed.pk])[failed.pk]
     bring_to(asked, JobState.RUNNING)
     ada.post(f"/runs/{asked.pk}/actions/cancel/")
-    assert "cancelling…" in row_html(asked.pk)
+    assert "cancelling…" in rows_html([asked.pk])[asked.pk]
 
 
 def test_there_is_no_row_for_a_run_that_does_not_exist(db: None) -> None:
-    assert row_html(4711) == ""
+    assert rows_html([4711]) == {}
