@@ -97,6 +97,17 @@ def test_the_number_of_queries_does_not_grow_with_the_runs(ada: Client, launch: 
     assert queries() == few <= 8
 
 
+def test_rendering_changed_rows_takes_the_same_queries_for_one_and_for_many(launch: Any) -> None:
+    runs = [launch("run").pk for _ in range(12)]
+
+    def queries(ids: list[int]) -> int:
+        with CaptureQueriesContext(connection) as context:
+            assert set(rows_html(ids)) == set(ids)
+        return len(context)
+
+    assert queries(runs) == queries(runs[:1])
+
+
 def test_htmx_gets_the_table_alone(ada: Client, launch: Any) -> None:
     launch("a")
     part = ada.get("/runs/", headers={"HX-Request": "true"}).content.decode()
