@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 LABELS_FILE = "dataset.json"
+_EDM_NAME = re.compile(r"\d{5}/img\d{8}\.\w+")
 MAX_LABELS_FILE = 256 << 20  # bytes; ImageNet's 1.28 million labels take some 50 MB
 
 
@@ -74,7 +76,12 @@ def _some(names: Sequence[str]) -> str:
 
 
 def folder_classes(images: Sequence[str]) -> tuple[Tensor, tuple[str, ...]] | None:
-    """(class numbers [N], names) from first-level folders, sorted; None unless all images lie in at least two such."""
+    """(class numbers [N], names) from first-level folders, sorted; None unless all images lie in at least two such.
+
+    EDM's layout, unpacked, is no such case: its folders only keep directories short.
+    """
+    if all(_EDM_NAME.fullmatch(name) for name in images):
+        return None
     folders = [name.partition("/")[0] for name in images if "/" in name]
     names, numbers = np.unique(folders, return_inverse=True)
     if len(folders) < len(images) or len(names) < 2:
