@@ -35,8 +35,9 @@ def is_cifar_folder(path: Path) -> bool:
 
 
 def load_cifar(path: Path) -> tuple[ImageSet, ImageSet]:
-    """(training, test) images as uint8 in memory: 0.2 GB for the 60,000, twice that while reading. path: archive or folder.
+    """(training, test) images as uint8 in memory: 0.2 GB for the 60,000, twice that while reading.
 
+    path: archive or folder.
     Raises DatasetError for what is not CIFAR-10, whole and undamaged; OSError.
     """
     files = _folder(path) if path.is_dir() else _archive(path)
