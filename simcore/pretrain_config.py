@@ -34,7 +34,11 @@ class PretrainSpec(Spec):
     """The training of a teacher on a data set, by denoising score matching (EDM)."""
 
     dataset: str = setting(
-        "digits", min_length=1, max_length=100, help="Data set; its training split is used.", label="Data set"
+        "digits",
+        min_length=1,
+        max_length=4096,
+        help="Data set, by name or by the path of its files; its training split is used.",
+        label="Data set",
     )
     network: NetworkSpec = setting(NetworkSpec(), help="The teacher's network.", label="Network")
     conditional: bool = setting(True, help="Condition on the class.", source="ours", label="Class-conditional")
