@@ -49,16 +49,10 @@ class PretrainSpec(Spec):
         128, ge=1, le=65_536, help="Images in each update.", unit="images", source="ours", label="Batch size"
     )
     optimizer: OptimizerSpec = setting(
-        OptimizerSpec(learning_rate=2e-3, beta1=0.9, beta2=0.99), help="Adam.", source="ours", label="Optimiser"
-    )
-    warm_up: int = setting(
-        200,
-        ge=0,
-        le=10_000_000,
-        help="Linear rise of the learning rate; then it falls linearly to 0.",
-        unit="iterations",
+        OptimizerSpec(learning_rate=2e-3, beta1=0.9, beta2=0.99, warm_up=200),
+        help="Adam; after the warm-up its learning rate falls linearly to 0.",
         source="ours",
-        label="Warm-up",
+        label="Optimiser",
     )
     dropout: float = setting(0.15, ge=0, lt=1, help="Dropout in training.", source="ours", label="Dropout")
     ema: EmaSpec = setting(

@@ -56,7 +56,7 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
     optimizer = torch.optim.Adam(denoiser.parameters(), betas=(adam.beta1, adam.beta2), eps=adam.epsilon)
     generator = generator_for(spec.seed, "pretraining")
     for step in range(spec.iterations):
-        rate = adam.learning_rate * min(1.0, (step + 1) / max(spec.warm_up, 1)) * (1 - step / spec.iterations)
+        rate = adam.learning_rate * min(1.0, (step + 1) / max(adam.warm_up, 1)) * (1 - step / spec.iterations)
         for group in optimizer.param_groups:
             group["lr"] = rate
         chosen = torch.randint(len(train), (spec.batch_size,), generator=generator)
@@ -69,6 +69,8 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
             raise ValueError(f"the loss is not finite in iteration {step + 1}: try a smaller learning rate")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if adam.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(denoiser.parameters(), adam.gradient_clip)
         optimizer.step()
         update_average(average, denoiser, ema_decay(spec.ema, step * spec.batch_size, spec.batch_size))
         yield step + 1, float(loss.item()), average
@@ -137,7 +139,7 @@ def readme(card: TeacherCard, spec: PretrainSpec, heldout: str = "20 %") -> str:
 ## Training
 
 Denoising loss with EDM's noise levels and weights, Adam, learning rate {spec.optimizer.learning_rate} with warm-up
-over {spec.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations,
+over {spec.optimizer.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations,
 dropout {spec.dropout}, seed {spec.seed}; the moving average of the weights is kept.
 The held-out images ({heldout}) were never seen.
 

@@ -35,7 +35,8 @@ def test_a_data_set_without_extractor_is_told() -> None:
 
 
 def test_pretraining_lowers_the_loss_and_writes_a_teacher_that_loads(tmp_path: Path) -> None:
-    spec = PretrainSpec(network=NetworkSpec(model_channels=8), iterations=60, batch_size=32, warm_up=5)
+    spec = PretrainSpec(network=NetworkSpec(model_channels=8), iterations=60, batch_size=32)
+    spec = spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"warm_up": 5})})
     data = load_dataset("mnist")
     updates = list(pretrain(spec.model_copy(update={"dataset": "mnist"}), data))
     losses, average = [loss for _, loss, _ in updates], updates[-1][2]
