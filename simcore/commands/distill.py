@@ -71,7 +71,7 @@ def _run_on_terminal(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{run_dir} holds a run with other settings ({', '.join(differing)}); choose another folder")
     summary = log.summary()
     if summary is None:
-        resume, step = _newest_good_checkpoint(run_dir)
+        resume, step = newest_good_checkpoint(run_dir)
         log.rewind(step)
         summary = _show(_recorded(spec, run_dir, InterruptControl(), resume), spec)
     if summary is None:
@@ -80,7 +80,7 @@ def _run_on_terminal(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _newest_good_checkpoint(run_dir: Path) -> tuple[Path | None, int | None]:
+def newest_good_checkpoint(run_dir: Path) -> tuple[Path | None, int | None]:
     """The checkpoint to resume from and its step; damaged ones are reported and passed over."""
     from simcore.checkpoint import CheckpointError, checkpoints_newest_first, read_checkpoint
 
