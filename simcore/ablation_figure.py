@@ -10,6 +10,7 @@ from statistics import mean
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from simcore.ablation import Figures, Outcome
 from simcore.checkpoint import write_atomically
@@ -50,6 +51,7 @@ def _panel(axes: Axes, heading: str, outcomes: list[Outcome], start: dict[str, F
     """Draw one objective's cells. Returns where each line ends, by its label."""
     axes.set_title(heading, loc="left")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(LogFormatter())  # 10, not 10¹
     axes.set_xlabel("iteration")
     axes.margins(x=0)
     axes.grid(visible=True, which="major", alpha=0.25)

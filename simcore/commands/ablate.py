@@ -41,7 +41,7 @@ def run_ablate(arguments: argparse.Namespace) -> int:
     for name in ("seeds", "jobs"):
         if getattr(arguments, name) < 1:
             raise CommandError(f"--{name} must be at least 1 (given: {getattr(arguments, name)})")
-    base, out = _base(arguments), arguments.out
+    base, out = base_spec(arguments), arguments.out
     before = read_base(out)
     if before is not None and (differing := differences(before, base)):
         raise CommandError(
@@ -56,7 +56,7 @@ def run_ablate(arguments: argparse.Namespace) -> int:
     return 0 if ended or stopped else EXIT_FAILED
 
 
-def _base(arguments: argparse.Namespace) -> RunSpec:
+def base_spec(arguments: argparse.Namespace) -> RunSpec:
     """The settings that all cells share. Raises SpecError, TeacherError or CommandError."""
     data = find_preset(arguments.base).spec.model_dump(mode="json")
     given = [setting.partition("=")[0] for setting in arguments.settings]
