@@ -120,6 +120,8 @@ class _Runs:
             self._processes.append(process)
         step, last = 0, None
         for line in _pipe(process.stdout):
+            if not line.endswith("\n"):
+                break  # a kill cut it short
             last = parse_event(line)
             if isinstance(last, (Started, Metrics)):
                 bar.update(last.step - step)
