@@ -104,7 +104,7 @@ class _Runs:
         with self._lock:
             self._stopping = True
             for process in self._processes:
-                with contextlib.suppress(OSError):  # those that have ended
+                with contextlib.suppress(OSError, ValueError):  # those that have ended
                     _pipe(process.stdin).write("pause\n")
                     _pipe(process.stdin).flush()
 
@@ -119,18 +119,17 @@ class _Runs:
             process = _start(cell)
             self._processes.append(process)
         step, last = 0, None
-        for line in _pipe(process.stdout):
-            if not line.endswith("\n"):
-                break  # a kill cut it short
-            last = parse_event(line)
-            if isinstance(last, (Started, Metrics)):
-                bar.update(last.step - step)
-                step = last.step
-        code = process.wait()
-        if isinstance(last, Failed):
-            told = f"failed: {last.reason}"
-        else:
-            told = last.type if isinstance(last, (Finished, Stopped)) else f"its process ended with code {code}"
+        with process:  # waits for its end and closes the pipes
+            for line in _pipe(process.stdout):
+                if not line.endswith("\n"):
+                    break  # a kill cut it short
+                last = parse_event(line)
+                if isinstance(last, (Started, Metrics)):
+                    bar.update(last.step - step)
+                    step = last.step
+        told = f"its process ended with code {process.returncode}"
+        if isinstance(last, (Finished, Stopped, Failed)):
+            told = f"failed: {last.reason}" if isinstance(last, Failed) else last.type
         bar.write(f"{cell.folder}: {told}", file=sys.stderr)
 
 

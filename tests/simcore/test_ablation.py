@@ -23,7 +23,7 @@ from simcore.presets import diff_instruct_cell, figure_2_cells
 from simcore.run_folder import EventLog
 from simcore.teacher_card import BUNDLED_TEACHERS
 from tests.simcore.builders import small_spec
-from tests.simcore.test_cli import simcore, start, steps, wait_for_step
+from tests.simcore.test_cli import start, steps, wait_for_step
 
 CELLS = [f"{o}-{w}-{t}" for o in ("sim", "sid") for w in ("nowgt", "sidwgt") for t in ("lognormal", "karras")]
 SMALL = {"batch_size": 8, "schedule.checkpoint_every": 100, "schedule.sample_count": 4, "evaluation.every": 10}
@@ -83,7 +83,9 @@ def test_the_plan_has_nine_cells_for_each_seed_and_measures_the_common_start_onc
     assert all(cell.spec.objective == wanted[cell.name].objective for cell in cells)
 
 
-def test_an_interrupted_ablation_goes_on_and_leaves_finished_runs_alone(tmp_path: Path) -> None:
+def test_an_interrupted_ablation_goes_on_and_leaves_finished_runs_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = command(tmp_path, "--jobs", 2)
     missing = finished_but("sid-sidwgt-karras", parsed(words))
     others = {path: path.read_bytes() for path in tmp_path.rglob("events.jsonl")}
@@ -97,8 +99,8 @@ def test_an_interrupted_ablation_goes_on_and_leaves_finished_runs_alone(tmp_path
     assert "sid-sidwgt-karras" in printed
     assert "(1 unfinished)" in (tmp_path / "table.md").read_text()
 
-    done = simcore(*words)
-    assert done.returncode == 0, done.stderr
+    assert run_ablate(parsed(words)) == 0
+    printed = capsys.readouterr().out
     assert steps(missing.folder) == list(range(1, 21))
     assert json.loads((missing.folder / "spec.json").read_text())["objective"]["time"]["law"] == "karras"
     assert {path: path.read_bytes() for path in others} == others
@@ -109,8 +111,8 @@ def test_an_interrupted_ablation_goes_on_and_leaves_finished_runs_alone(tmp_path
     measured = [f.values["frechet"] for f in outcome(missing).figures]
     assert [float(row["frechet"]) for row in own] == [110.0, *measured]
     assert measured[-1] < 110
-    assert "| 1 | sim-nowgt-lognormal | – | 10.00 | 11.00 | 90.0% |" in done.stdout
-    assert "Agrees with the paper: sim-nowgt-lognormal is lowest (10.00), ahead of" in done.stdout
+    assert "| 1 | sim-nowgt-lognormal | – | 10.00 | 11.00 | 90.0% |" in printed
+    assert "Agrees with the paper: sim-nowgt-lognormal is lowest (10.00), ahead of" in printed
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     picture = (tmp_path / "figure.svg").read_text()
     assert all(text in picture for text in ("sidwgt-karras", "nowgt-lognormal", "diff-instruct", "teacher"))
@@ -120,9 +122,7 @@ def test_a_cell_that_diverges_is_in_the_table_and_the_rest_is_ranked(tmp_path: P
     wild = {"denoiser_optimizer.learning_rate": 1, "denoiser_optimizer.beta2": 0, "denoiser_optimizer.epsilon": 1e-30}
     words = command(tmp_path, iterations=400, **wild)
     missing = finished_but("diff-instruct", parsed(words))
-    done = simcore(*words)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    assert run_ablate(parsed(words)) == 0
     reason = outcome(missing).failure
     assert "is not finite in iteration" in reason
     table = (tmp_path / "table.md").read_text()
