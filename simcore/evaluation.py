@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from simcore import fidelity
-from simcore.classifier import load_extractor
-from simcore.datasets import load_dataset
+from simcore.datasets import Images, load_dataset
+from simcore.extractors import Extractor, bundled_extractor, open_extractor
 from simcore.images import to_uint8
 from simcore.preconditioning import EDMPrecond
 from simcore.sampling import balanced_classes, heun, one_hot, one_step
@@ -64,40 +64,54 @@ def draw(
 
 
 class Evaluator:
-    """Measures samples against a data set's training and held-out images.
+    """Measures samples against a data set's training and held-out images, which are read in batches.
 
-    Raises ValueError where the data set or its extractor is unknown.
+    dataset, extractor: references, as `load_dataset` and `open_extractor` take them; without an extractor the bundled
+    one. Raises ValueError where either is unknown or they do not fit.
     """
 
-    def __init__(self, dataset: str) -> None:
-        card, classifier = load_extractor(dataset)
-        self.extractor_sha256 = card.sha256
-        self._name = f"simcore-{dataset}"
-        fidelity.register_classifier(self._name, classifier)
+    def __init__(self, dataset: str, extractor: str | None = None) -> None:
         data = load_dataset(dataset)
-        self._train, self._heldout = (
-            fidelity.statistics(fidelity.extract(self._name, to_uint8(part.images))[fidelity.FEATURES])
-            for part in (data.train, data.heldout)
-        )
+        self._extractor = open_extractor(extractor) if extractor else bundled_extractor(dataset)
+        self.extractor_sha256 = self._extractor.sha256
+        self._shape = data.image_shape
+        if self._extractor.channels not in (self._shape[0], 3):
+            raise ValueError(
+                f"the extractor takes {self._extractor.channels}-channel images; data set '{data.name}' has "
+                f"{self._shape[0]} channels"
+            )
+        self._train, self._heldout = (_statistics(part, self._extractor) for part in (data.train, data.heldout))
 
     def measure(
         self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
     ) -> dict[str, float]:
-        """`frechet` (to the training images), `frechet_heldout` and, for a conditional source, `accuracy`.
+        """`frechet` (to the training images), `frechet_heldout` and, where the extractor knows the source's classes,
+        `accuracy`.
 
-        `between` is called between batches and may raise to abandon the evaluation.
+        `between` is called between batches and may raise to abandon the evaluation. Raises ValueError for a source of
+        images of another shape.
         """
-        pixels, classes = [], []
+        if source.shape != self._shape:
+            given, wanted = ("×".join(map(str, shape)) for shape in (source.shape, self._shape))
+            raise ValueError(f"the samples are {given}, the data set's images {wanted}")
+        moments, right = fidelity.Moments(), 0
         for images, chosen in draw(source, samples, _LATENT_SEED, "evaluation"):
-            pixels.append(to_uint8(images))
-            classes.append(chosen)
+            features, logits = self._extractor(to_uint8(images))
+            moments.add(features)
+            right += int((logits.argmax(1) == chosen).sum()) if logits is not None else 0
             between()
-        found = fidelity.extract(self._name, torch.cat(pixels))
-        measured = fidelity.statistics(found[fidelity.FEATURES])
+        measured = moments.statistics()
         values = {
             "frechet": fidelity.frechet_distance(measured, self._train),
             "frechet_heldout": fidelity.frechet_distance(measured, self._heldout),
         }
-        if source.label_dim:
-            values["accuracy"] = float((found[fidelity.LOGITS].argmax(1) == torch.cat(classes)).double().mean())
+        if source.label_dim and source.label_dim == self._extractor.classes:
+            values["accuracy"] = right / samples
         return values
+
+
+def _statistics(images: Images, extractor: Extractor) -> fidelity.Statistics:
+    moments = fidelity.Moments()
+    for pixels in images.pixel_batches(extractor.batch_size(images.image_shape)):
+        moments.add(extractor(pixels)[0])
+    return moments.statistics()

@@ -24,6 +24,11 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
+def from_uint8(pixels: Tensor) -> Tensor:
+    """0..255 → [−1, 1], float32 of the same shape."""
+    return pixels.float() / 127.5 - 1
+
+
 def grid_columns(count: int, label_dim: int) -> int:
     """Columns of a grid of `count` images: one a class where that is feasible, else about a square."""
     return label_dim if 1 < label_dim <= min(16, count) else math.ceil(math.sqrt(count))

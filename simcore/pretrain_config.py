@@ -34,7 +34,11 @@ class PretrainSpec(Spec):
     """The training of a teacher on a data set, by denoising score matching (EDM)."""
 
     dataset: str = setting(
-        "digits", min_length=1, max_length=100, help="Data set; its training split is used.", label="Data set"
+        "digits",
+        min_length=1,
+        max_length=4096,
+        help="Data set, by name or by the path of its files; its training split is used.",
+        label="Data set",
     )
     network: NetworkSpec = setting(NetworkSpec(), help="The teacher's network.", label="Network")
     conditional: bool = setting(True, help="Condition on the class.", source="ours", label="Class-conditional")
@@ -45,16 +49,10 @@ class PretrainSpec(Spec):
         128, ge=1, le=65_536, help="Images in each update.", unit="images", source="ours", label="Batch size"
     )
     optimizer: OptimizerSpec = setting(
-        OptimizerSpec(learning_rate=2e-3, beta1=0.9, beta2=0.99), help="Adam.", source="ours", label="Optimiser"
-    )
-    warm_up: int = setting(
-        200,
-        ge=0,
-        le=10_000_000,
-        help="Linear rise of the learning rate; then it falls linearly to 0.",
-        unit="iterations",
+        OptimizerSpec(learning_rate=2e-3, beta1=0.9, beta2=0.99, warm_up=200),
+        help="Adam; after the warm-up its learning rate falls linearly to 0.",
         source="ours",
-        label="Warm-up",
+        label="Optimiser",
     )
     dropout: float = setting(0.15, ge=0, lt=1, help="Dropout in training.", source="ours", label="Dropout")
     ema: EmaSpec = setting(

@@ -7,17 +7,18 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
-from simcore.config import RunSpec, SpecError, TimeSpec
+from simcore.config import PerformanceSpec, RunSpec, SpecError, Switch, TimeSpec
 from simcore.teacher_card import TeacherCard
 
 PSEUDO_HUBER_FACTOR = 0.00054
 
 
 def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
-    """The spec with c = 0.00054·√D, steps, threads and the device written out. Resolving twice changes nothing.
+    """The spec with c = 0.00054·√D, steps, threads, device and switches written out. Resolving twice changes nothing.
 
     Raises SpecError where the spec does not fit the teacher.
     """
+    device = spec.device if spec.device != "auto" else "cuda" if has_cuda() else "cpu"
     c = spec.objective.pseudo_huber_c or PSEUDO_HUBER_FACTOR * math.sqrt(math.prod(card.image_shape))
     return spec.model_copy(
         update={
@@ -27,10 +28,20 @@ def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
             "denoiser": spec.denoiser.model_copy(
                 update={"time": _with_steps(spec.denoiser.time, "denoiser.time", card)}
             ),
-            "threads": spec.threads or available_cores(),
-            "device": spec.device if spec.device != "auto" else "cuda" if has_cuda() else "cpu",
+            "threads": spec.threads or max(1, available_cores() // spec.performance.devices),
+            "device": device,
+            "performance": _performance(spec.performance, device),
         }
     )
+
+
+def _performance(given: PerformanceSpec, device: str) -> PerformanceSpec:
+    """With every switch on or off: measured on a CPU (docs/benchmarks.md), for a GPU as PyTorch advises."""
+    if given.precision == "fp16" and device != "cuda":
+        raise SpecError({"performance.precision": f"fp16 needs a GPU (device is {device}); use bf16 or fp32"})
+    auto: Switch = "on" if device == "cuda" else "off"
+    switches = {"channels_last": given.channels_last, "compile": given.compile}
+    return given.model_copy(update={name: auto if value == "auto" else value for name, value in switches.items()})
 
 
 def _with_steps(time: TimeSpec, path: str, card: TeacherCard) -> TimeSpec:

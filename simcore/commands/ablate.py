@@ -43,7 +43,8 @@ def run_ablate(arguments: argparse.Namespace) -> int:
             raise CommandError(f"--{name} must be at least 1 (given: {getattr(arguments, name)})")
     base, out = base_spec(arguments), arguments.out
     before = read_base(out)
-    if before is not None and (differing := differences(before, base)):
+    # Resolved, for settings that are newer than the folder.
+    if before is not None and (differing := differences(resolve(before, read_card(before.teacher)), base)):
         raise CommandError(
             f"{out} holds an ablation with other settings ({', '.join(differing)}); choose another folder"
         )

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from simcore.commands.common import CommandError
+from simcore.commands.common import DATASET_HELP, CommandError
 
 _SOURCE = "a checkpoint, an exported student (.safetensors), or a teacher: bundled:NAME or its folder"
 
@@ -41,6 +41,12 @@ def run_sample(arguments: argparse.Namespace) -> int:
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, help=_SOURCE)
     parser.add_argument("--samples", type=int, default=16_000)
+    parser.add_argument("--dataset", help=f"{DATASET_HELP}; by default the one that the teacher's card names")
+    parser.add_argument(
+        "--extractor", metavar="REF",
+        help="what to measure in: a folder that train-classifier wrote, or inception:FILE with torch-fidelity's "
+        "weights; by default the data set's bundled extractor",
+    )  # fmt: skip
     parser.set_defaults(command=run_evaluate)
 
 
@@ -52,6 +58,6 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from simcore.students import load_source
 
     dataset, source = load_source(arguments.checkpoint)
-    values = Evaluator(dataset).measure(source, arguments.samples)
+    values = Evaluator(arguments.dataset or dataset, arguments.extractor).measure(source, arguments.samples)
     print(json.dumps({**values, "samples": arguments.samples, "nfe": source.nfe}))
     return 0

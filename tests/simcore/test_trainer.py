@@ -9,8 +9,8 @@ from PIL import Image
 
 from simcore.checkpoint import CheckpointError, read_checkpoint
 from simcore.config import EvaluationSpec, OptimizerSpec
-from simcore.distillation import TrainingError
 from simcore.events import Checkpoint, Evaluation, Event, Finished, Metrics, Samples, Started, Stopped
+from simcore.updates import TrainingError
 from tests.simcore.builders import run, small_spec
 
 

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.nn.functional import pad
 
-HELDOUT_SHARE = 0.2
-_SPLIT_SEED = 0
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images [N, C, H, W] in [−1, 1] with labels [N]."""
-
-    images: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A labelled data set with its fixed, class-balanced split."""
-
-    name: str
-    classes: int
-    train: ImageSet
-    heldout: ImageSet
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+from simcore.datasets.image_sets import Dataset, ImageSet
+from simcore.datasets.split import split
 
 
 def _digits() -> tuple[Tensor, Tensor]:
@@ -67,17 +42,17 @@ SOURCES = {
 
 
 @cache
-def load_dataset(name: str) -> Dataset:
-    """Load a data set with its split, once a process. Raises ValueError naming the known ones."""
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set '{name}'; known data sets: {', '.join(sorted(DATASETS))}")
+def load_bundled(name: str) -> Dataset:
+    """A data set of DATASETS with its split, once a process."""
     images, labels = DATASETS[name]()
-    train, heldout = train_test_split(
-        np.arange(len(labels)), test_size=HELDOUT_SHARE, random_state=_SPLIT_SEED, stratify=labels.numpy()
-    )
+    everything = ImageSet(images, labels)
+    train, heldout = map(everything.subset, split(len(labels), labels))
     return Dataset(
         name=name,
         classes=int(labels.max()) + 1,
-        train=ImageSet(images[train], labels[train]),
-        heldout=ImageSet(images[heldout], labels[heldout]),
+        train=train,
+        heldout=heldout,
+        reference=name,
+        source=SOURCES[name],
+        licence="Apache-2.0",
     )
