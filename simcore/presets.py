@@ -31,7 +31,8 @@ class Preset:
 
 _OURS = (
     *("teacher", "iterations", "seed", "device", "threads", "ema", "schedule", "evaluation"),
-    *("objective.pseudo_huber_c", "student_optimizer.epsilon", "denoiser_optimizer.epsilon"),
+    *("objective.pseudo_huber_c", "dropout", "performance"),
+    *(f"{who}_optimizer.{name}" for who in ("student", "denoiser") for name in ("epsilon", "warm_up", "gradient_clip")),
 )
 _DIGITS_OPTIMIZER = OptimizerSpec(learning_rate=1e-4)
 
