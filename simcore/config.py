@@ -179,8 +179,12 @@ class DenoiserSpec(Spec):
     steps: int = setting(
         1, ge=1, le=100, help="Updates of ψ for each update of θ.", source="Algorithm 2", label="ψ steps per θ step"
     )
-    weighting: Literal["edm", "none"] = setting(
-        "edm", help="Weight λ(t) of the denoising loss; none is 1.", source="B.7", label="Weighting"
+    weighting: Literal["edm", "vp", "epsilon", "none"] = setting(
+        "edm",
+        help="Weight λ(t) of the denoising loss: edm is EDM's, vp the variance-preserving diffusion's g², "
+        "epsilon 1/t², none 1.",
+        source="B.7, A.2",
+        label="Weighting",
     )
     time: TimeSpec = setting(TimeSpec(law="edm"), help="Noise levels of ψ's loss.", source="B.5", label="Times")
 

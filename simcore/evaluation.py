@@ -1,17 +1,21 @@
-"""Fréchet distance and class accuracy, the same way for teacher and student."""
+"""The figures of merit (see `simcore.figures`), measured the same way for teacher and student."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from simcore import fidelity
-from simcore.classifier import load_extractor
+from simcore.classifier import has_extractor, load_extractor
 from simcore.datasets import load_dataset
 from simcore.images import to_uint8
+from simcore.point_figures import Support, modes_kept, sliced_wasserstein
+from simcore.point_sets import POINT_SETS, Points, draw_points
 from simcore.preconditioning import EDMPrecond
 from simcore.sampling import balanced_classes, heun, one_hot, one_step
 from simcore.seeds import generator_for
@@ -20,6 +24,7 @@ from simcore.seeds import generator_for
 # is not disturbed.
 _LATENT_SEED = 0
 _BATCH = 500
+_FRESH_POINTS = 100_000
 
 Sampler = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -61,8 +66,26 @@ def draw(source: SamplingSource, count: int, seed: int, purpose: str) -> Iterato
         yield source.sample(latents.to(source.device), labels), chosen
 
 
-class Evaluator:
-    """Measures samples against a data set's training and held-out images.
+class Evaluator(Protocol):
+    """Measures samples against a data set. `extractor_sha256`: of the feature extractor, "" where none is needed."""
+
+    extractor_sha256: str
+
+    def measure(
+        self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
+        """Figures by name. `between` is called between batches and may raise to abandon the evaluation."""
+
+
+def evaluator_for(dataset: str) -> Evaluator | None:
+    """What measures samples of that data set; None for images without a bundled feature extractor."""
+    if dataset in POINT_SETS:
+        return PointEvaluator(dataset)
+    return ImageEvaluator(dataset) if has_extractor(dataset) else None
+
+
+class ImageEvaluator:
+    """Fréchet distances to the training and the held-out images; the class accuracy for a conditional source.
 
     Raises ValueError where the data set or its extractor is unknown.
     """
@@ -81,10 +104,7 @@ class Evaluator:
     def measure(
         self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
     ) -> dict[str, float]:
-        """`frechet` (to the training images), `frechet_heldout` and, for a conditional source, `accuracy`.
-
-        `between` is called between batches and may raise to abandon the evaluation.
-        """
+        """See Evaluator."""
         pixels, classes = [], []
         for images, chosen in draw(source, samples, _LATENT_SEED, "evaluation"):
             pixels.append(to_uint8(images))
@@ -99,3 +119,38 @@ class Evaluator:
         if source.label_dim:
             values["accuracy"] = float((found[fidelity.LOGITS].argmax(1) == torch.cat(classes)).double().mean())
         return values
+
+
+class PointEvaluator:
+    """Distance to fresh points of the distribution, how many samples lie where it has mass, and how many modes live."""
+
+    extractor_sha256 = ""
+
+    def __init__(self, dataset: str) -> None:
+        self._dataset = dataset
+        data = load_dataset(dataset)
+        self._fresh = draw_points(dataset, _FRESH_POINTS, seed=1)
+        self._support = Support(_coordinates(data.train.images), _coordinates(data.heldout.images))
+
+    def measure(
+        self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
+        """See Evaluator. Raises ValueError on non-finite points."""
+        batches = []
+        for points, _ in draw(source, samples, _LATENT_SEED, "evaluation"):
+            batches.append(_coordinates(points))
+            between()
+        found = np.concatenate(batches)
+        if not np.isfinite(found).all():
+            raise ValueError("points hold non-finite values")
+        values = {
+            "sliced_wasserstein": sliced_wasserstein(found, self._fresh),
+            "precision": self._support.share(found),
+        }
+        return values | ({"modes": float(modes_kept(found))} if self._dataset == "eight-gaussians" else {})
+
+
+def _coordinates(images: Tensor) -> Points:
+    """[N, 2, 1, 1] → float64 [N, 2]."""
+    found: Points = images.flatten(1).double().cpu().numpy()
+    return found

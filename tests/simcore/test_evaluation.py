@@ -5,7 +5,7 @@ import torch
 
 from simcore import fidelity
 from simcore.datasets import load_dataset
-from simcore.evaluation import Evaluator, SamplingSource, draw, student_source
+from simcore.evaluation import ImageEvaluator, SamplingSource, draw, student_source
 from simcore.teachers import load_teacher
 
 SHAPE = (1, 8, 8)
@@ -23,8 +23,8 @@ def replay(images: torch.Tensor) -> SamplingSource:
 
 
 @pytest.fixture(scope="module")
-def evaluator() -> Evaluator:
-    return Evaluator("digits")
+def evaluator() -> ImageEvaluator:
+    return ImageEvaluator("digits")
 
 
 def test_the_frechet_distance_of_gaussians_is_the_closed_form() -> None:
@@ -35,7 +35,7 @@ def test_the_frechet_distance_of_gaussians_is_the_closed_form() -> None:
     assert found == pytest.approx(3 * (1 + (2 - 1) ** 2), rel=0.02)
 
 
-def test_the_training_images_are_at_distance_zero_from_themselves(evaluator: Evaluator) -> None:
+def test_the_training_images_are_at_distance_zero_from_themselves(evaluator: ImageEvaluator) -> None:
     images = load_dataset("digits").train.images
     measured = evaluator.measure(replay(images), len(images))
     assert measured["frechet"] == pytest.approx(0, abs=1e-3)
@@ -43,14 +43,14 @@ def test_the_training_images_are_at_distance_zero_from_themselves(evaluator: Eva
     assert "accuracy" not in measured
 
 
-def test_worse_images_are_further_away(evaluator: Evaluator) -> None:
+def test_worse_images_are_further_away(evaluator: ImageEvaluator) -> None:
     images = load_dataset("digits").train.images
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     distances = [evaluator.measure(replay(images + s * noise), len(images))["frechet"] for s in (0.1, 0.3, 1.0)]
     assert 0 < distances[0] < distances[1] < distances[2]
 
 
-def test_accuracy_counts_the_classes_asked_for(evaluator: Evaluator) -> None:
+def test_accuracy_counts_the_classes_asked_for(evaluator: ImageEvaluator) -> None:
     data = load_dataset("digits").train
     by_class = [data.images[data.labels == label] for label in range(10)]
 
@@ -79,7 +79,7 @@ def test_drawing_is_fixed_by_seed_and_purpose_with_balanced_classes() -> None:
     assert not torch.equal(first[0][0], other_purpose[0])
 
 
-def test_an_evaluation_can_be_abandoned_between_batches(evaluator: Evaluator) -> None:
+def test_an_evaluation_can_be_abandoned_between_batches(evaluator: ImageEvaluator) -> None:
     class Stop(Exception):
         pass
 
