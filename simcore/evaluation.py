@@ -24,7 +24,7 @@ from simcore.seeds import generator_for
 # is not disturbed.
 _LATENT_SEED = 0
 _BATCH = 500
-_FRESH_POINTS = 100_000
+_FRESH_POINTS = 40_000
 
 Sampler = Callable[[Tensor, Tensor | None], Tensor]
 

@@ -10,11 +10,11 @@ from scipy.stats import wasserstein_distance
 
 from simcore.point_sets import GAUSSIANS_STD, Points, gaussian_centres
 
-_DIRECTIONS = 64
+_DIRECTIONS = 32
 
 
 def sliced_wasserstein(first: Points, second: Points) -> float:
-    """The mean Wasserstein-1 distance of the projections on 64 directions, evenly spaced over the half circle."""
+    """The mean Wasserstein-1 distance of the projections on 32 directions, evenly spaced over the half circle."""
     angles = np.arange(_DIRECTIONS) * math.pi / _DIRECTIONS
     directions = np.stack([np.cos(angles), np.sin(angles)])
     projections = zip((first @ directions).T, (second @ directions).T, strict=True)
