@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from torch.nn.functional import adaptive_max_pool2d, affine_grid, cross_entropy,
 
 from simcore.checkpoint import write_atomically
 from simcore.config import Spec
-from simcore.datasets import SOURCES, ImageSet, load_dataset
-from simcore.images import to_uint8
+from simcore.datasets import Dataset, Images, for_training, load_dataset
 
 BUNDLED_EXTRACTORS = Path(__file__).parent / "assets" / "extractors"
 FEATURE_COUNT = 64
+_TEST_BATCH = 100
 
 
 class ExtractorCard(Spec):
@@ -60,11 +61,12 @@ class Classifier(nn.Module):
         return features, self.head(features)
 
 
-def accuracy(classifier: Classifier, images: ImageSet) -> float:
-    """Share of images classified as labelled."""
-    with torch.no_grad():
-        _, logits = classifier.eval()(to_uint8(images.images))
-    return float((logits.argmax(1) == images.labels).double().mean())
+@torch.no_grad()
+def accuracy(classifier: Classifier, images: Images) -> float:
+    """Share of labelled images classified as labelled."""
+    assert images.labels is not None
+    found = [classifier.eval()(pixels)[1].argmax(1) for pixels in images.pixel_batches(_TEST_BATCH)]
+    return float((torch.cat(found) == images.labels).double().mean())
 
 
 def _augmented(pixels: Tensor) -> Tensor:
@@ -76,22 +78,23 @@ def _augmented(pixels: Tensor) -> Tensor:
     return grid_sample(pixels + 20 * torch.randn(pixels.shape), grid, align_corners=False)
 
 
-def train_classifier(
-    dataset_name: str, out: Path, seed: int = 0, iterations: int = 2000, batch: int = 128
-) -> Iterator[int]:
+def train_classifier(dataset: str, out: Path, seed: int = 0, iterations: int = 2000, batch: int = 128) -> Iterator[int]:
     """Train on the training split, write `extractor.safetensors`, `extractor.json` and `README.md` into `out`.
 
-    Yields the number of finished iterations. Raises ValueError for an unknown data set, OSError on writing.
+    dataset: a reference as `load_dataset` takes it. Yields the number of finished iterations. Raises ValueError for an
+    unknown data set or one without labels, OSError on writing.
     """
-    data = load_dataset(dataset_name)
+    data = load_dataset(dataset)
+    train, labels = for_training(data.train), data.train.labels
+    if labels is None:
+        raise ValueError(f"data set '{data.name}' has no labels; a classifier needs them")
     torch.manual_seed(seed)
     classifier = Classifier(data.image_shape[0], data.classes)
-    pixels = to_uint8(data.train.images)
     optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
     for step in range(1, iterations + 1):
-        chosen = torch.randint(len(pixels), (batch,))
-        loss = cross_entropy(classifier(_augmented(pixels[chosen]))[1], data.train.labels[chosen])
+        chosen = torch.randint(len(train), (batch,))
+        loss = cross_entropy(classifier(_augmented(train.pixels(chosen)))[1], labels[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -99,24 +102,24 @@ def train_classifier(
         yield step
     content = save_tensors(classifier.state_dict())
     card = ExtractorCard(
-        dataset=dataset_name,
+        dataset=data.name,
         img_channels=data.image_shape[0],
         classes=data.classes,
         seed=seed,
         iterations=iterations,
         heldout_accuracy=round(accuracy(classifier, data.heldout), 4),
-        command=f"python -m simcore train-classifier --dataset {dataset_name} --seed {seed} "
+        command=f"python -m simcore train-classifier --dataset {shlex.quote(dataset)} --seed {seed} "
         f"--iterations {iterations} --out DIR",
-        licence="Apache-2.0",
+        licence=data.licence,
         sha256=hashlib.sha256(content).hexdigest(),
     )
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "extractor.safetensors", content)
     write_atomically(out / "extractor.json", (card.model_dump_json(indent=2) + "\n").encode())
-    write_atomically(out / "README.md", _readme(card).encode())
+    write_atomically(out / "README.md", _readme(card, data).encode())
 
 
-def _readme(card: ExtractorCard) -> str:
+def _readme(card: ExtractorCard, data: Dataset) -> str:
     return f"""# Feature extractor for {card.dataset}
 
 A small convolutional classifier. Its {FEATURE_COUNT} penultimate features are what the Fréchet distance is measured in,
@@ -125,18 +128,21 @@ its classes give the class accuracy of samples. Trained on the training split on
 
 Reproduce: `{card.command}`
 
-Weights: {card.licence}. {SOURCES[card.dataset]}.
+Weights: {card.licence}. {data.source}.
 """
 
 
 def has_extractor(dataset: str) -> bool:
     """Whether an extractor for the data set is bundled."""
-    return (BUNDLED_EXTRACTORS / dataset / "extractor.json").is_file()
+    return any(folder.name == dataset for folder in BUNDLED_EXTRACTORS.iterdir())
 
 
-def load_extractor(dataset: str) -> tuple[ExtractorCard, Classifier]:
-    """The bundled extractor of a data set. Raises ExtractorError where it is missing or damaged."""
-    folder = BUNDLED_EXTRACTORS / dataset
+def load_extractor(reference: str) -> tuple[ExtractorCard, Classifier]:
+    """The bundled extractor of a data set, or the one in a folder.
+
+    Raises ExtractorError where it is missing or damaged.
+    """
+    folder = BUNDLED_EXTRACTORS / reference if has_extractor(reference) else Path(reference)
     try:
         card = ExtractorCard.model_validate_json((folder / "extractor.json").read_bytes())
         content = (folder / "extractor.safetensors").read_bytes()
@@ -145,5 +151,5 @@ def load_extractor(dataset: str) -> tuple[ExtractorCard, Classifier]:
         classifier = Classifier(card.img_channels, card.classes)
         classifier.load_state_dict(load_tensors(content))
     except (OSError, ValidationError, RuntimeError, safetensors.SafetensorError) as error:
-        raise ExtractorError(f"no usable feature extractor for '{dataset}': {error}") from None
+        raise ExtractorError(f"no usable feature extractor for '{reference}': {error}") from None
     return card, classifier.eval().requires_grad_(False)

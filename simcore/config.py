@@ -196,6 +196,23 @@ class OptimizerSpec(Spec):
     beta1: float = setting(0.0, ge=0, lt=1, help="Adam's decay of the first moment.", source="Table 5", label="β₁")
     beta2: float = setting(0.999, ge=0, lt=1, help="Adam's decay of the second moment.", source="Table 5", label="β₂")
     epsilon: float = setting(1e-8, gt=0, le=1, help="Adam's term for numerical stability.", source="ours", label="ε")
+    warm_up: int = setting(
+        0,
+        ge=0,
+        le=10_000_000,
+        help="Linear rise of the learning rate at the start; 0 for none.",
+        unit="iterations",
+        source="ours",
+        label="Warm-up",
+    )
+    gradient_clip: float | None = setting(
+        None,
+        gt=0,
+        le=1e9,
+        help="Largest norm of the whole gradient, to which greater ones are scaled down; empty for none.",
+        source="ours",
+        label="Gradient clipping",
+    )
 
 
 class EmaSpec(Spec):
@@ -218,6 +235,73 @@ class EmaSpec(Spec):
         source="ours, as SiD",
         label="Ramp-up ratio",
     )
+
+
+Switch = Literal["auto", "on", "off"]
+
+
+class PerformanceSpec(Spec):
+    """How an update is computed: speed and memory, not what is learnt."""
+
+    devices: int = setting(
+        1,
+        ge=1,
+        le=1024,
+        help="Training processes, each with a device of its own; every batch is divided among them.",
+        unit="devices",
+        source="ours",
+        label="Devices",
+    )
+    accumulation: int = setting(
+        1,
+        ge=1,
+        le=65_536,
+        help="Passes in which a batch goes through the networks, their gradients added up: less memory.",
+        unit="passes",
+        source="B.3",
+        label="Gradient accumulation",
+    )
+    gradient_checkpointing: bool = setting(
+        False,
+        help="Compute the inside of each block again in the backward pass rather than keep it: less memory, more time.",
+        source="B.3",
+        label="Gradient checkpointing",
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = setting(
+        "fp32",
+        help="Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, "
+        "and needs a GPU.",
+        source="B.3",
+        label="Precision",
+    )
+    channels_last: Switch = setting(
+        "auto",
+        help="Keep the channels of a pixel together in memory; auto: on where it pays.",
+        source="ours",
+        label="Channels last",
+    )
+    compile: Switch = setting(
+        "auto",
+        help="Compile the networks with torch.compile: a slow start, faster iterations; auto: on where it pays.",
+        source="ours",
+        label="Compile",
+    )
+    share_samples: bool = setting(
+        False,
+        help="One batch of the generator serves ψ and θ: a generator pass less. The paper draws afresh for each.",
+        source="Algorithm 2 draws afresh",
+        label="Share samples",
+    )
+
+    @field_validator("share_samples")
+    @classmethod
+    def _shared_in_one_pass(cls, shared: bool, info: ValidationInfo) -> bool:
+        if shared and info.data.get("accumulation", 1) > 1:
+            raise ValueError(
+                "share_samples keeps the generator's graph of the whole batch, which accumulation is there to avoid; "
+                "set accumulation to 1"
+            )
+        return shared
 
 
 class ScheduleSpec(Spec):
@@ -270,6 +354,13 @@ class EvaluationSpec(Spec):
         source="ours",
         label="Images at the end",
     )
+    at_start: bool = setting(
+        True,
+        help="Evaluate the student and the teacher before training. Off where another run from the same teacher did: "
+        "both figures depend on the teacher only.",
+        source="ours",
+        label="Evaluate at the start",
+    )
     teacher_steps: int = setting(
         18,
         ge=1,
@@ -312,6 +403,14 @@ class RunSpec(Spec):
         source="ours",
         label="Threads",
     )
+    dropout: float = setting(
+        0.0,
+        ge=0,
+        lt=1,
+        help="Dropout in θ and in ψ, each while it is trained.",
+        source="A.2 has the modes; value ours",
+        label="Dropout",
+    )
     generator: GeneratorSpec = setting(GeneratorSpec(), help="The one-step generator.", label="Generator")
     objective: ObjectiveSpec = setting(ObjectiveSpec(), help="What the student θ minimises.", label="Student objective")
     denoiser: DenoiserSpec = setting(
@@ -320,20 +419,21 @@ class RunSpec(Spec):
     student_optimizer: OptimizerSpec = setting(OptimizerSpec(), help="Adam for θ.", label="Optimiser of θ")
     denoiser_optimizer: OptimizerSpec = setting(OptimizerSpec(), help="Adam for ψ.", label="Optimiser of ψ")
     ema: EmaSpec = setting(EmaSpec(), help="Moving average of θ.", label="Moving average (EMA)")
+    performance: PerformanceSpec = setting(
+        PerformanceSpec(), help="Speed and memory.", label="Performance", validate_default=True
+    )
     schedule: ScheduleSpec = setting(ScheduleSpec(), help="What is written, and how often.", label="Schedule")
     evaluation: EvaluationSpec = setting(EvaluationSpec(), help="Fréchet distance and accuracy.", label="Evaluation")
 
-    @field_validator("denoiser")
+    @field_validator("performance")
     @classmethod
-    def _one_kind_of_time(cls, denoiser: DenoiserSpec, info: ValidationInfo) -> DenoiserSpec:
-        objective = info.data.get("objective")
-        laws = {denoiser.time.law, objective.time.law if objective else denoiser.time.law}
-        if len(laws) > 1 and "discrete_uniform" in laws:
+    def _whole_parts(cls, performance: PerformanceSpec, info: ValidationInfo) -> PerformanceSpec:
+        parts, batch = performance.devices * performance.accumulation, info.data.get("batch_size", 0)
+        if batch % parts:
             raise ValueError(
-                "denoiser.time.law and objective.time.law must both be discrete_uniform or neither: "
-                "it counts steps, the other laws draw noise levels"
+                f"devices × accumulation = {parts} has to divide the batch size, {batch}: parts must be alike"
             )
-        return denoiser
+        return performance
 
 
 class SpecError(ValueError):

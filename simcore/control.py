@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -59,16 +60,30 @@ class PipeControl:
             os._exit(EXIT_ORPHANED)
 
 
+def end_with_pipe(descriptor: int) -> None:
+    """From now on, end this process when the pipe's other end closes. Reads nothing from it."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(descriptor, 0)  # hang-up and error only
+        poll.poll()
+        os._exit(EXIT_ORPHANED)
+
+    threading.Thread(target=watch, daemon=True, name="control").start()
+
+
 class InterruptControl:
-    """Ctrl-C pauses (a checkpoint is written); a second Ctrl-C ends the process as usual."""
+    """Ctrl-C or SIGTERM (torchrun's answer to Ctrl-C) pauses: a checkpoint is written. A second Ctrl-C ends at once."""
 
     def __init__(self) -> None:
         self._interrupted = False
         signal.signal(signal.SIGINT, self._interrupt)
+        signal.signal(signal.SIGTERM, self._interrupt)
 
     def poll(self) -> Request | None:
         return "pause" if self._interrupted else None
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupted = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -49,7 +49,7 @@ def scan(stream: Stream, allowed: Iterable[Global], persistent: bool = False) ->
     allowed = set(allowed)
     known = _KNOWN | {"BINPERSID"} if persistent else _KNOWN
     names = _Names()
-    for count, (opcode, argument, position) in enumerate(_opcodes(stream)):
+    for count, (opcode, argument, position) in enumerate(opcodes(stream)):
         if opcode not in known:
             raise Refused(f"not plain data: opcode {opcode} at byte {position}")
         if count >= MAX_OPCODES:
@@ -68,7 +68,8 @@ def show(wanted: Global) -> str:
     return ascii(".".join(wanted)[:_GLOBAL_NAME])
 
 
-def _opcodes(stream: Stream) -> Iterator[tuple[str, object, int]]:
+def opcodes(stream: Stream) -> Iterator[tuple[str, object, int]]:
+    """(name, argument, position) of each opcode, up to STOP. Raises Refused where the pickle is damaged."""
     try:
         for opcode, argument, position in pickletools.genops(stream):  # type: ignore[arg-type]
             yield opcode.name, argument, position or 0

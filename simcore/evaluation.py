@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from simcore import fidelity
-from simcore.classifier import has_extractor, load_extractor
-from simcore.datasets import load_dataset
+from simcore.classifier import has_extractor
+from simcore.datasets import Images, load_dataset
+from simcore.extractors import Extractor, bundled_extractor, open_extractor
 from simcore.images import to_uint8
 from simcore.point_figures import Support, modes_kept, sliced_wasserstein
-from simcore.point_sets import POINT_SETS, Points, draw_points
+from simcore.point_sets import POINT_SETS, POINT_SHAPE, Points, draw_points
 from simcore.preconditioning import EDMPrecond
 from simcore.sampling import balanced_classes, heun, one_hot, one_step
 from simcore.seeds import generator_for
@@ -55,10 +55,12 @@ def teacher_source(denoiser: EDMPrecond, shape: tuple[int, int, int], label_dim:
 
 
 @torch.no_grad()
-def draw(source: SamplingSource, count: int, seed: int, purpose: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of (images, classes) with balanced classes, from latents fixed by seed and purpose."""
+def draw(
+    source: SamplingSource, count: int, seed: int, purpose: str, classes: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of (images, classes), from latents fixed by seed and purpose. Without classes [count]: balanced ones."""
     generator = generator_for(seed, purpose)
-    classes = balanced_classes(count, source.label_dim)
+    classes = balanced_classes(count, source.label_dim) if classes is None else classes
     for chosen in torch.split(classes, _BATCH):
         latents = torch.randn(len(chosen), *source.shape, generator=generator)
         labels = one_hot(chosen, source.label_dim)
@@ -66,63 +68,55 @@ def draw(source: SamplingSource, count: int, seed: int, purpose: str) -> Iterato
         yield source.sample(latents.to(source.device), labels), chosen
 
 
-class Evaluator(Protocol):
-    """Measures samples against a data set. `extractor_sha256`: of the feature extractor, "" where none is needed."""
+class Evaluator:
+    """Measures samples against a data set's training and held-out images, which are read in batches.
 
-    extractor_sha256: str
-
-    def measure(
-        self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
-    ) -> dict[str, float]:
-        """Figures by name. `between` is called between batches and may raise to abandon the evaluation."""
-
-
-def evaluator_for(dataset: str) -> Evaluator | None:
-    """What measures samples of that data set; None for images without a bundled feature extractor."""
-    if dataset in POINT_SETS:
-        return PointEvaluator(dataset)
-    return ImageEvaluator(dataset) if has_extractor(dataset) else None
-
-
-class ImageEvaluator:
-    """Fréchet distances to the training and the held-out images; the class accuracy for a conditional source.
-
-    Raises ValueError where the data set or its extractor is unknown.
+    dataset, extractor: references, as `load_dataset` and `open_extractor` take them; without an extractor the bundled
+    one. Raises ValueError where either is unknown or they do not fit.
     """
 
-    def __init__(self, dataset: str) -> None:
-        card, classifier = load_extractor(dataset)
-        self.extractor_sha256 = card.sha256
-        self._name = f"simcore-{dataset}"
-        fidelity.register_classifier(self._name, classifier)
+    def __init__(self, dataset: str, extractor: str | None = None) -> None:
         data = load_dataset(dataset)
-        self._train, self._heldout = (
-            fidelity.statistics(fidelity.extract(self._name, to_uint8(part.images))[fidelity.FEATURES])
-            for part in (data.train, data.heldout)
-        )
+        self._extractor = open_extractor(extractor) if extractor else bundled_extractor(dataset)
+        self.extractor_sha256 = self._extractor.sha256
+        self._shape = data.image_shape
+        if self._extractor.channels not in (self._shape[0], 3):
+            raise ValueError(
+                f"the extractor takes {self._extractor.channels}-channel images; data set '{data.name}' has "
+                f"{self._shape[0]} channels"
+            )
+        self._train, self._heldout = (_statistics(part, self._extractor) for part in (data.train, data.heldout))
 
     def measure(
         self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
     ) -> dict[str, float]:
-        """See Evaluator."""
-        pixels, classes = [], []
+        """`frechet` (to the training images), `frechet_heldout` and, where the extractor knows the source's classes,
+        `accuracy`.
+
+        `between` is called between batches and may raise to abandon the evaluation. Raises ValueError for a source of
+        images of another shape.
+        """
+        if source.shape != self._shape:
+            given, wanted = ("×".join(map(str, shape)) for shape in (source.shape, self._shape))
+            raise ValueError(f"the samples are {given}, the data set's images {wanted}")
+        moments, right = fidelity.Moments(), 0
         for images, chosen in draw(source, samples, _LATENT_SEED, "evaluation"):
-            pixels.append(to_uint8(images))
-            classes.append(chosen)
+            features, logits = self._extractor(to_uint8(images))
+            moments.add(features)
+            right += int((logits.argmax(1) == chosen).sum()) if logits is not None else 0
             between()
-        found = fidelity.extract(self._name, torch.cat(pixels))
-        measured = fidelity.statistics(found[fidelity.FEATURES])
+        measured = moments.statistics()
         values = {
             "frechet": fidelity.frechet_distance(measured, self._train),
             "frechet_heldout": fidelity.frechet_distance(measured, self._heldout),
         }
-        if source.label_dim:
-            values["accuracy"] = float((found[fidelity.LOGITS].argmax(1) == torch.cat(classes)).double().mean())
+        if source.label_dim and source.label_dim == self._extractor.classes:
+            values["accuracy"] = right / samples
         return values
 
 
 class PointEvaluator:
-    """Distance to fresh points of the distribution, how many samples lie where it has mass, and how many modes live."""
+    """Measures points in the plane against fresh ones of their distribution. No feature extractor is needed."""
 
     extractor_sha256 = ""
 
@@ -130,12 +124,18 @@ class PointEvaluator:
         self._dataset = dataset
         data = load_dataset(dataset)
         self._fresh = draw_points(dataset, _FRESH_POINTS, seed=1)
-        self._support = Support(_coordinates(data.train.images), _coordinates(data.heldout.images))
+        train, heldout = (_coordinates(part.batch(torch.arange(len(part)))) for part in (data.train, data.heldout))
+        self._support = Support(train, heldout)
 
     def measure(
         self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
     ) -> dict[str, float]:
-        """See Evaluator. Raises ValueError on non-finite points."""
+        """`sliced_wasserstein`, `precision` (the share where the data lies) and, for eight Gaussians, `modes` kept.
+
+        `between` is called between batches. Raises ValueError on non-finite points and for a source of images.
+        """
+        if source.shape != POINT_SHAPE:
+            raise ValueError(f"the samples are images, those of data set '{self._dataset}' points in the plane")
         batches = []
         for points, _ in draw(source, samples, _LATENT_SEED, "evaluation"):
             batches.append(_coordinates(points))
@@ -154,3 +154,24 @@ def _coordinates(images: Tensor) -> Points:
     """[N, 2, 1, 1] → float64 [N, 2]."""
     found: Points = images.flatten(1).double().cpu().numpy()
     return found
+
+
+def has_evaluator(dataset: str) -> bool:
+    """Whether samples of that data set can be measured with what is bundled."""
+    return dataset in POINT_SETS or has_extractor(dataset)
+
+
+def open_evaluator(dataset: str, extractor: str | None = None) -> Evaluator | PointEvaluator:
+    """What measures samples of that data set; `extractor` as for `Evaluator`. Raises ValueError as that does."""
+    if dataset not in POINT_SETS:
+        return Evaluator(dataset, extractor)
+    if extractor:
+        raise ValueError(f"'{dataset}' holds points, which are measured without a feature extractor")
+    return PointEvaluator(dataset)
+
+
+def _statistics(images: Images, extractor: Extractor) -> fidelity.Statistics:
+    moments = fidelity.Moments()
+    for pixels in images.pixel_batches(extractor.batch_size(images.image_shape)):
+        moments.add(extractor(pixels)[0])
+    return moments.statistics()

@@ -1,13 +1,14 @@
-"""torch-fidelity, imported safely, and our feature extractor registered in it."""
+"""torch-fidelity, imported safely: its Inception network, our classifier registered in it, its Fréchet distance."""
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 
 def _import_torchvision() -> None:
@@ -31,33 +32,21 @@ _kept_alive: list[object] = []
 _import_torchvision()
 
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase  # noqa: E402
-from torch_fidelity.metric_fid import (  # noqa: E402
-    KEY_METRIC_FID,
-    fid_features_to_statistics,
-    fid_statistics_to_metric,
-)
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3  # noqa: E402
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric  # noqa: E402
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor  # noqa: E402
-from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset  # noqa: E402
+from torch_fidelity.utils import create_feature_extractor  # noqa: E402
 
 FEATURES, LOGITS = "features", "logits"
-Statistics = dict[str, Any]
+INCEPTION_WEIGHTS: str = URL_INCEPTION_V3  # where they are published; never fetched by us
+Statistics = dict[str, NDArray[np.float64]]
 
 
-class _Pixels(Dataset[Tensor]):
-    """uint8 images [N, C, H, W] as torch-fidelity reads them."""
+def classifier_extractor(name: str, classifier: nn.Module) -> nn.Module:
+    """A classifier as torch-fidelity's feature extractor `name`: uint8 images → (features, logits).
 
-    def __init__(self, pixels: Tensor) -> None:
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.pixels[index]
-
-
-def register_classifier(name: str, classifier: nn.Module) -> None:
-    """Register a classifier (uint8 images → (features, logits)) as torch-fidelity's feature extractor `name`."""
+    name: one for each classifier's weights.
+    """
 
     class Extractor(FeatureExtractorBase):  # type: ignore[misc]
         def __init__(self, name: str, features_list: list[str], **kwargs: object) -> None:
@@ -82,19 +71,53 @@ def register_classifier(name: str, classifier: nn.Module) -> None:
 
     if name not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(name, Extractor)
+    created: nn.Module = create_feature_extractor(name, [FEATURES, LOGITS], cuda=False, verbose=False)
+    return created
 
 
-def extract(name: str, pixels: Tensor, batch_size: int = 500) -> dict[str, Tensor]:
-    """Features and logits of uint8 images [N, C, H, W] by a registered extractor, on the CPU."""
-    extractor = create_feature_extractor(name, [FEATURES, LOGITS], cuda=False, verbose=False)
-    found: dict[str, Tensor] = get_featuresdict_from_dataset(_Pixels(pixels), extractor, batch_size, False, True, False)
-    return found
+def inception_extractor(weights: dict[str, Tensor]) -> nn.Module:
+    """torch-fidelity's `inception-v3-compat`: uint8 RGB images → (2,048 features,), on the GPU if there is one.
+
+    Raises RuntimeError where the weights are not its own.
+    """
+    # It loads its weights with an unrestricted unpickler, so it gets bytes that we wrote, not the user's file.
+    content = io.BytesIO()
+    torch.save(weights, content)
+    content.seek(0)
+    created: nn.Module = create_feature_extractor(
+        "inception-v3-compat",
+        ["2048"],
+        cuda=torch.cuda.is_available(),
+        verbose=False,
+        feature_extractor_weights_path=content,
+    )
+    return created
 
 
-def statistics(features: Tensor) -> Statistics:
-    """Mean and covariance of features [N, F], float64."""
-    found: Statistics = fid_features_to_statistics(features.double())
-    return found
+class Moments:
+    """Mean and covariance of features that come in batches, in float64 (Chan, Golub and LeVeque's pairwise update)."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean: NDArray[np.float64] = np.zeros(())
+        self._scatter: NDArray[np.float64] = np.zeros(())
+
+    def add(self, features: Tensor) -> None:
+        """features [B, F]."""
+        batch = features.double().cpu().numpy()
+        count, mean = len(batch), batch.mean(axis=0)
+        total = self._count + count
+        step = mean - self._mean
+        self._scatter = self._scatter + (batch - mean).T @ (batch - mean)
+        self._scatter += np.outer(step, step) * (self._count * count / total)
+        self._mean = self._mean + step * (count / total)
+        self._count = total
+
+    def statistics(self) -> Statistics:
+        """What `frechet_distance` takes. Raises ValueError for fewer than two images."""
+        if self._count < 2:
+            raise ValueError(f"a Fréchet distance needs at least two images (given: {self._count})")
+        return {"mu": self._mean, "sigma": self._scatter / (self._count - 1)}
 
 
 def frechet_distance(first: Statistics, second: Statistics) -> float:

@@ -1,4 +1,4 @@
-"""Images as 8-bit pixels and as PNG grids; points as scatter plots."""
+"""Images as 8-bit pixels and as PNG grids."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from simcore.checkpoint import write_atomically
-from simcore.datasets import load_dataset
-from simcore.point_sets import POINT_SETS, POINT_SHAPE
 
 _SMALLEST_TILE = 32
 _LINE, _LINE_GREY = 2, 110  # between the images of a grid; a grey that shows on black and on white
@@ -26,24 +24,14 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
+def from_uint8(pixels: Tensor) -> Tensor:
+    """0..255 → [−1, 1], float32 of the same shape."""
+    return pixels.float() / 127.5 - 1
+
+
 def grid_columns(count: int, label_dim: int) -> int:
     """Columns of a grid of `count` images: one a class where that is feasible, else about a square."""
     return label_dim if 1 < label_dim <= min(16, count) else math.ceil(math.sqrt(count))
-
-
-def save_samples(path: Path, images: Tensor, label_dim: int, dataset: str) -> int:
-    """Draw a grid of images, or a scatter plot of points over their data set's. Returns the grid's columns, or 0.
-
-    Raises ValueError on non-finite values, OSError where the file cannot be written.
-    """
-    if images.shape[1:] != POINT_SHAPE:
-        columns = grid_columns(len(images), label_dim)
-        save_grid(path, images, columns)
-        return columns
-    from simcore.scatter import save_scatter  # matplotlib takes a second to import
-
-    save_scatter(path, images, load_dataset(dataset).heldout.images[:5000] if dataset in POINT_SETS else None)
-    return 0
 
 
 def save_grid(path: Path, images: Tensor, columns: int) -> None:

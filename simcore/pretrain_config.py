@@ -61,7 +61,11 @@ class PretrainSpec(Spec):
     """The training of a teacher on a data set, by denoising score matching."""
 
     dataset: str = setting(
-        "digits", min_length=1, max_length=100, help="Data set; its training split is used.", label="Data set"
+        "digits",
+        min_length=1,
+        max_length=4096,
+        help="Data set, by name or by the path of its files; its training split is used.",
+        label="Data set",
     )
     network: NetworkSpec | PointNetworkSpec = setting(
         NetworkSpec(), discriminator="model_type", help="The teacher's network.", label="Network"
@@ -74,16 +78,10 @@ class PretrainSpec(Spec):
         128, ge=1, le=65_536, help="Images in each update.", unit="images", source="ours", label="Batch size"
     )
     optimizer: OptimizerSpec = setting(
-        OptimizerSpec(learning_rate=2e-3, beta1=0.9, beta2=0.99), help="Adam.", source="ours", label="Optimiser"
-    )
-    warm_up: int = setting(
-        200,
-        ge=0,
-        le=10_000_000,
-        help="Linear rise of the learning rate; then it falls linearly to 0.",
-        unit="iterations",
+        OptimizerSpec(learning_rate=2e-3, beta1=0.9, beta2=0.99, warm_up=200),
+        help="Adam; after the warm-up its learning rate falls linearly to 0.",
         source="ours",
-        label="Warm-up",
+        label="Optimiser",
     )
     dropout: float = setting(0.15, ge=0, lt=1, help="Dropout in training.", source="ours", label="Dropout")
     ema: EmaSpec = setting(
@@ -108,7 +106,7 @@ _POINTS = PretrainSpec(
     conditional=False,
     iterations=4_000,
     batch_size=1_000,
-    optimizer=OptimizerSpec(learning_rate=4e-3, beta1=0.9, beta2=0.99),
+    optimizer=OptimizerSpec(learning_rate=4e-3, beta1=0.9, beta2=0.99, warm_up=200),
     dropout=0,
     ema=EmaSpec(ramp_up=0.1),
 )

@@ -12,9 +12,9 @@ from safetensors.torch import save as save_tensors
 
 from simcore.checkpoint import write_atomically
 from simcore.config import EvaluationSpec
-from simcore.datasets import SOURCES, Dataset
+from simcore.datasets import Dataset, for_training
 from simcore.ema import average_copy, ema_decay, update_average
-from simcore.evaluation import evaluator_for, teacher_source
+from simcore.evaluation import has_evaluator, open_evaluator, teacher_source
 from simcore.figures import figures_of
 from simcore.noise import draw_times, sigma_range
 from simcore.objectives import denoising_loss
@@ -29,8 +29,12 @@ from simcore.weighting import WEIGHTINGS
 
 
 def denoiser_config(spec: PretrainSpec, data: Dataset) -> dict[str, Any]:
-    """What `build_denoiser` takes for this spec and data set."""
-    channels, side, _ = data.image_shape
+    """What `build_denoiser` takes for this spec and data set. Raises ValueError where they do not go together."""
+    channels, side, width = data.image_shape
+    if side != width:
+        raise ValueError(f"the network takes square images; those of data set '{data.name}' are {width}×{side}")
+    if spec.conditional and not data.classes:
+        raise ValueError(f"data set '{data.name}' has no labels: train without them by --set conditional=false")
     return {
         "img_resolution": side,
         "img_channels": channels,
@@ -42,6 +46,7 @@ def denoiser_config(spec: PretrainSpec, data: Dataset) -> dict[str, Any]:
 def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, EDMPrecond]]:
     """Train on the training split. Yields (finished iterations, loss, the averaged denoiser) after each update."""
     config = denoiser_config(spec, data)
+    train = for_training(data.train)
     torch.manual_seed(spec.seed)  # weights and dropout
     denoiser = build_denoiser({**config, "dropout": spec.dropout} if spec.dropout else config).train()
     average = average_copy(build_denoiser(config))
@@ -49,14 +54,14 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
     adam = spec.optimizer
     optimizer = torch.optim.Adam(denoiser.parameters(), betas=(adam.beta1, adam.beta2), eps=adam.epsilon)
     generator = generator_for(spec.seed, "pretraining")
-    images, classes = data.train.images, data.train.labels
     time, weighting = spec.network.loss
     for step in range(spec.iterations):
-        rate = adam.learning_rate * min(1.0, (step + 1) / max(spec.warm_up, 1)) * (1 - step / spec.iterations)
+        rate = adam.learning_rate * min(1.0, (step + 1) / max(adam.warm_up, 1)) * (1 - step / spec.iterations)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        chosen = torch.randint(len(images), (spec.batch_size,), generator=generator)
-        batch, labels = images[chosen], one_hot(classes[chosen], config["label_dim"])
+        chosen = torch.randint(len(train), (spec.batch_size,), generator=generator)
+        batch = train.batch(chosen)
+        labels = None if train.labels is None else one_hot(train.labels[chosen], config["label_dim"])
         t = draw_times(time, len(batch), sigma_range(denoiser), generator)
         noise = torch.randn(batch.shape, generator=generator)
         loss = denoising_loss(denoiser, batch, t, noise, labels, WEIGHTINGS[weighting]).mean()
@@ -64,6 +69,8 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
             raise ValueError(f"the loss is not finite in iteration {step + 1}: try a smaller learning rate")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if adam.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(denoiser.parameters(), adam.gradient_clip)
         optimizer.step()
         update_average(average, denoiser, ema_decay(spec.ema, step * spec.batch_size, spec.batch_size))
         yield step + 1, float(loss.item()), average
@@ -77,44 +84,44 @@ def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPre
     write_atomically(out / "teacher.safetensors", content)
     kind = "points" if data.image_shape == POINT_SHAPE else "images"
     card = TeacherCard(
-        name=spec.dataset,
-        title=_title(spec.dataset, config["img_resolution"]),
-        description=f"Denoiser trained on the training split of {spec.dataset} ({len(data.train.labels):,} {kind}).",
-        dataset=spec.dataset,
-        licence="Apache-2.0",
-        source=SOURCES[spec.dataset],
+        name=data.name,
+        title=_title(data.name, config["img_resolution"]),
+        description=f"Denoiser trained on the training split of {data.name} ({len(data.train):,} {kind}).",
+        dataset=data.reference,
+        licence=data.licence,
+        source=data.source,
         parameters=sum(p.numel() for p in denoiser.parameters()),
         sha256=hashlib.sha256(content).hexdigest(),
         config=config,
         command=command,
-        evaluation=_evaluate(denoiser, spec, data.image_shape, config["label_dim"]),
+        evaluation=_evaluate(denoiser, data, config["label_dim"], spec.evaluation_samples),
     )
     write_atomically(out / "teacher.json", (card.model_dump_json(indent=2) + "\n").encode())
-    write_atomically(out / "README.md", readme(card, spec).encode())
+    share = len(data.heldout) / (len(data.train) + len(data.heldout))
+    write_atomically(out / "README.md", readme(card, spec, f"{100 * share:.0f} %").encode())
     return card
 
 
 def _title(dataset: str, side: int) -> str:
-    name = "MNIST" if dataset == "mnist" else dataset.replace("-", " ").title()
-    return f"{name}, points in the plane" if dataset in POINT_SETS else f"{name}, {side}×{side}"
+    if dataset in POINT_SETS:
+        return f"{dataset.replace('-', ' ').title()}, points in the plane"
+    return f"{'MNIST' if dataset == 'mnist' else dataset[:1].upper() + dataset[1:]}, {side}×{side}"
 
 
-def _evaluate(
-    denoiser: EDMPrecond, spec: PretrainSpec, shape: tuple[int, int, int], label_dim: int
-) -> TeacherEvaluation | None:
-    evaluator = evaluator_for(spec.dataset)
-    if evaluator is None:
+def _evaluate(denoiser: EDMPrecond, data: Dataset, label_dim: int, samples: int) -> TeacherEvaluation | None:
+    if not has_evaluator(data.reference):
         return None
+    evaluator = open_evaluator(data.reference)
     steps = EvaluationSpec().teacher_steps
     return TeacherEvaluation(
-        samples=spec.evaluation_samples,
+        samples=samples,
         steps=steps,
         extractor_sha256=evaluator.extractor_sha256,
-        values=evaluator.measure(teacher_source(denoiser, shape, label_dim, steps), spec.evaluation_samples),
+        values=evaluator.measure(teacher_source(denoiser, data.image_shape, label_dim, steps), samples),
     )
 
 
-def readme(card: TeacherCard, spec: PretrainSpec) -> str:
+def readme(card: TeacherCard, spec: PretrainSpec, heldout: str = "20 %") -> str:
     """The model card: training, quality, licences."""
     figures = "Not measured: no feature extractor is bundled for this data set."
     if card.evaluation is not None:
@@ -143,9 +150,9 @@ def readme(card: TeacherCard, spec: PretrainSpec) -> str:
 ## Training
 
 Denoising loss, noise levels {time.law}, weight {weighting}, Adam, learning rate {rate} with warm-up over
-{spec.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations,
+{spec.optimizer.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations,
 dropout {spec.dropout}, seed {spec.seed}; the moving average of the weights is kept.
-The held-out {"points" if card.image_shape == POINT_SHAPE else "images"} (20 %) were never seen.
+The held-out {"points" if card.image_shape == POINT_SHAPE else "images"} ({heldout}) were never seen.
 
 Reproduce: `{card.command}`
 

@@ -7,17 +7,18 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
-from simcore.config import RunSpec, SpecError, TimeSpec
+from simcore.config import PerformanceSpec, RunSpec, SpecError, Switch, TimeSpec
 from simcore.teacher_card import TeacherCard
 
 PSEUDO_HUBER_FACTOR = 0.00054
 
 
 def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
-    """The spec with c = 0.00054·√D, steps, threads and the device written out. Resolving twice changes nothing.
+    """The spec with c = 0.00054·√D, steps, threads, device and switches written out. Resolving twice changes nothing.
 
     Raises SpecError where the spec does not fit the teacher.
     """
+    device = spec.device if spec.device != "auto" else "cuda" if has_cuda() else "cpu"
     c = spec.objective.pseudo_huber_c or PSEUDO_HUBER_FACTOR * math.sqrt(math.prod(card.image_shape))
     return spec.model_copy(
         update={
@@ -27,22 +28,32 @@ def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
             "denoiser": spec.denoiser.model_copy(
                 update={"time": _with_steps(spec.denoiser.time, "denoiser.time", card)}
             ),
-            "threads": spec.threads or available_cores(),
-            "device": spec.device if spec.device != "auto" else "cuda" if has_cuda() else "cpu",
+            "threads": spec.threads or max(1, available_cores() // spec.performance.devices),
+            "device": device,
+            "performance": _performance(spec.performance, device),
         }
     )
 
 
+def _performance(given: PerformanceSpec, device: str) -> PerformanceSpec:
+    """With every switch on or off: measured on a CPU (docs/benchmarks.md), for a GPU as PyTorch advises."""
+    if given.precision == "fp16" and device != "cuda":
+        raise SpecError({"performance.precision": f"fp16 needs a GPU (device is {device}); use bf16 or fp32"})
+    auto: Switch = "on" if device == "cuda" else "off"
+    switches = {"channels_last": given.channels_last, "compile": given.compile}
+    return given.model_copy(update={name: auto if value == "auto" else value for name, value in switches.items()})
+
+
 def _with_steps(time: TimeSpec, path: str, card: TeacherCard) -> TimeSpec:
-    """Discrete laws go with discrete teachers, whose configuration says their number of `steps`, and no others."""
-    steps, discrete = card.config.get("steps"), time.law == "discrete_uniform"
-    if discrete and steps is None:
+    """The law discrete_uniform draws a discrete teacher's levels, whose configuration says how many `steps` it has."""
+    if time.law != "discrete_uniform":
+        return time
+    steps = card.config.get("steps")
+    if steps is None:
         raise SpecError({f"{path}.law": f"discrete_uniform counts steps, but {card.title} has continuous noise levels"})
-    if steps is not None and not discrete:
-        raise SpecError({f"{path}.law": f"{card.title} counts {steps} steps: only discrete_uniform fits"})
-    if discrete and time.steps not in (None, steps):
+    if time.steps not in (None, steps):
         raise SpecError({f"{path}.steps": f"{card.title} has {steps} steps (given: {time.steps})"})
-    return time.model_copy(update={"steps": steps}) if discrete else time
+    return time.model_copy(update={"steps": steps})
 
 
 def available_cores() -> int:

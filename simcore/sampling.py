@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from simcore.objectives import Denoiser
 
 RHO = 7
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
@@ -55,11 +57,10 @@ def heun(denoiser: SteppedDenoiser, latents: Tensor, labels: Tensor | None = Non
     return x.float()
 
 
-def one_step(generator: nn.Module, latents: Tensor, labels: Tensor | None, init_sigma: float) -> Tensor:
+def one_step(generator: Denoiser, latents: Tensor, labels: Tensor | None, init_sigma: float) -> Tensor:
     """g(z) = d(t*·latents, t*) with unit-normal latents [B, C, H, W] (B.4). Keeps the graph."""
     sigma = latents.new_tensor(init_sigma)
-    images: Tensor = generator(latents * sigma, sigma, labels)
-    return images
+    return generator(latents * sigma, sigma, labels)
 
 
 def one_hot(classes: Tensor, label_dim: int) -> Tensor | None:

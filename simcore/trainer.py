@@ -22,10 +22,12 @@ from simcore.checkpoint import (
 from simcore.config import RunSpec
 from simcore.control import Control, Request
 from simcore.distillation import Distillation
-from simcore.evaluation import SamplingSource, draw, evaluator_for, student_source, teacher_source
+from simcore.distributed import World, joined_world
+from simcore.evaluation import SamplingSource, draw, has_evaluator, open_evaluator, student_source, teacher_source
 from simcore.events import Checkpoint, Evaluation, Event, Finished, Log, Metrics, Samples, Started, Stopped
-from simcore.images import save_samples
 from simcore.noise import clamped_share, sigma_range
+from simcore.pictures import save_samples
+from simcore.resolve import resolve
 from simcore.teachers import load_teacher
 
 Stage = Callable[[], Iterator[Event]]
@@ -45,17 +47,33 @@ def distill(spec: RunSpec, run_dir: Path, control: Control, resume: Path | None 
     bitwise as if it had never stopped. At step 0, and then as the schedule says, come samples, evaluations and
     checkpoints; after each iteration its Metrics. Raises TrainingError, CheckpointError, TeacherError, OSError.
     """
-    return _Run(spec, run_dir, control, resume).events()
+    with joined_world(spec) as world:
+        yield from _Run(spec, run_dir, control, resume, world).events()
+
+
+def follow(spec: RunSpec, resume: Path | None = None) -> None:
+    """What the processes beside the leading one do: their part of each iteration, as long as it goes on.
+
+    Raises as `distill`.
+    """
+    prepare_torch(spec)
+    card, teacher = load_teacher(spec.teacher)
+    with joined_world(spec) as world:
+        run = Distillation(spec, card, teacher, world)
+        if resume is not None:
+            run.restore(read_checkpoint(resume))
+        while world.from_leader(False):
+            run.advance()
 
 
 class _Run:
     """One process's share of a run: the networks, what was done at this step, and the figures and times so far."""
 
-    def __init__(self, spec: RunSpec, run_dir: Path, control: Control, resume: Path | None) -> None:
+    def __init__(self, spec: RunSpec, run_dir: Path, control: Control, resume: Path | None, world: World) -> None:
         prepare_torch(spec)
         card, teacher = load_teacher(spec.teacher)
         self.spec, self.run_dir, self.control = spec, run_dir, control
-        self.run = Distillation(spec, card, teacher)
+        self.run = Distillation(spec, card, teacher, world)
         self.done: list[str] = []  # stages finished at this step
         self.figures: dict[str, dict[str, float]] = {}
         self.clock = {"seconds": 0.0, "evaluation_seconds": 0.0}
@@ -66,7 +84,7 @@ class _Run:
         shape = card.image_shape
         self.teacher = teacher_source(self.run.teacher, shape, card.label_dim, spec.evaluation.teacher_steps)
         self.student = student_source(self.run.ema, shape, card.label_dim, spec.generator.init_sigma)
-        self.evaluator = evaluator_for(card.dataset)
+        self.evaluator = open_evaluator(card.dataset) if has_evaluator(card.dataset) else None
 
     def _restore(self, path: Path) -> None:
         stored = read_checkpoint(path)
@@ -74,6 +92,7 @@ class _Run:
             before = RunSpec.model_validate(stored.facts["spec"])
         except ValidationError:
             raise CheckpointError(f"{path} holds a specification this version cannot read") from None
+        before = resolve(before, self.run.card)  # settings that are newer than the checkpoint
         if before.model_copy(update={"iterations": self.spec.iterations}) != self.spec:
             raise CheckpointError(f"{path} belongs to a run with another specification")
         self.run.restore(stored)
@@ -95,6 +114,7 @@ class _Run:
                 yield from self._checkpoint_if_due()
                 if run.step >= total:
                     break
+                run.world.from_leader(True)
                 began = time.perf_counter()
                 values = run.advance()
                 seconds = time.perf_counter() - began
@@ -103,10 +123,12 @@ class _Run:
                 yield Metrics(step=run.step, values={**values, "seconds_per_iteration": seconds})
                 self._heed()
         except _Interrupted as interruption:
+            run.world.from_leader(False)
             if interruption.request == "pause":
                 yield self._checkpoint()
             yield Stopped(step=run.step, reason="pause" if interruption.request == "pause" else "cancel")
             return
+        run.world.from_leader(False)
         yield Finished(step=run.step, summary=self._summary())
 
     def _heed(self) -> None:
@@ -138,8 +160,9 @@ class _Run:
             return stages
         settings = self.spec.evaluation
         if step == 0:
-            stages.append(("initial", lambda: self._evaluate_student("initial", settings.final_samples)))
-            stages.append(("teacher", self._evaluate_teacher))
+            if settings.at_start:
+                stages.append(("initial", lambda: self._evaluate_student("initial", settings.final_samples)))
+                stages.append(("teacher", self._evaluate_teacher))
         elif last:
             stages.append(("student", lambda: self._evaluate_student("student", settings.final_samples)))
         elif settings.every and step % settings.every == 0:

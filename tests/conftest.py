@@ -33,9 +33,9 @@ def redis_server() -> Iterator[None]:
 @pytest.fixture
 def user(db: None) -> Any:
     """A researcher who can sign in with the password "correct horse"."""
-    from studio.accounts.models import User
+    from studio.accounts.models import Role, User
 
-    return User.objects.create_user("ada", password="correct horse")
+    return User.objects.create_user("ada", password="correct horse", role=Role.RESEARCHER)
 
 
 @pytest.fixture

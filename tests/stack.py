@@ -65,7 +65,7 @@ class Stack:
         self.manage(
             "from studio.common.setup import set_up; set_up(demo=False); "
             "from studio.accounts.models import User; "
-            f"User.objects.create_user('ada', password='{PASSWORD}')"
+            f"User.objects.create_user('ada', password='{PASSWORD}', role='researcher')"
         )
         return self
 

@@ -11,6 +11,11 @@ from pydantic import BaseModel
 
 from simcore.config import SpecError
 
+DATASET_HELP = (
+    "a data set's name (digits, mnist, eight-gaussians, checkerboard, two-moons), or "
+    "the path of a .zip, an image folder or CIFAR-10's archive"
+)
+
 
 class CommandError(Exception):
     """The command cannot do what was asked; the message is for the user."""

@@ -16,12 +16,13 @@ from tqdm import tqdm
 
 from simcore.commands.common import CommandError, add_settings, differences, with_settings
 from simcore.config import RunSpec, parse_spec
-from simcore.control import EXIT_ORPHANED, Control, InterruptControl, PipeControl
+from simcore.control import EXIT_ORPHANED, Control, InterruptControl, PipeControl, end_with_pipe
 from simcore.events import Checkpoint, Evaluation, Event, Failed, Finished, Log, Metrics, Started, Stopped, event_line
 from simcore.presets import find_preset
 from simcore.resolve import resolve
 from simcore.run_folder import EventLog, read_spec, write_spec
 from simcore.teacher_card import read_card
+from simcore.torchrun import become_torchrun, place
 
 EXIT_FAILED = 1
 
@@ -40,7 +41,13 @@ def add_distill(parser: argparse.ArgumentParser) -> None:
 
 
 def run_distill(arguments: argparse.Namespace) -> int:
+    here = place()
+    if here and here.rank > 0:
+        return _follow(arguments)
     if arguments.pipe:
+        # Before anything touches the pipes; what is wrong with the specification is said on them below.
+        with contextlib.suppress(CommandError, ValueError, OSError):
+            _spread(_spec(arguments))
         return _run_on_pipe(arguments)
     if arguments.resume:
         raise CommandError("--resume goes with --pipe; without it the same command resumes by itself")
@@ -61,6 +68,28 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
     return resolve(spec, read_card(spec.teacher))
 
 
+def _spread(spec: RunSpec) -> None:
+    """Start again under torchrun where the run wants several devices and torchrun has not started us yet."""
+    if spec.performance.devices > 1 and place() is None:
+        become_torchrun(spec.performance.devices)
+
+
+def _follow(arguments: argparse.Namespace) -> int:
+    """A process beside the leading one: no output, no files; it ends when that one does."""
+    from simcore.trainer import follow
+    from simcore.updates import TrainingError
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if arguments.pipe:
+        end_with_pipe(sys.stdin.fileno())
+    else:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the leading process pauses for all
+    resume = arguments.resume if arguments.pipe else newest_good_checkpoint(arguments.out)[0]
+    with contextlib.suppress(TrainingError):  # the leading process meets and reports the same
+        follow(_spec(arguments), resume)
+    return 0
+
+
 def _run_on_terminal(arguments: argparse.Namespace) -> int:
     spec, run_dir = _spec(arguments), arguments.out
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -71,8 +100,9 @@ def _run_on_terminal(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{run_dir} holds a run with other settings ({', '.join(differing)}); choose another folder")
     summary = log.summary()
     if summary is None:
-        resume, step = _newest_good_checkpoint(run_dir)
+        resume, step = newest_good_checkpoint(run_dir)
         log.rewind(step)
+        _spread(spec)
         summary = _show(_recorded(spec, run_dir, InterruptControl(), resume), spec)
     if summary is None:
         return 0
@@ -80,7 +110,7 @@ def _run_on_terminal(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _newest_good_checkpoint(run_dir: Path) -> tuple[Path | None, int | None]:
+def newest_good_checkpoint(run_dir: Path) -> tuple[Path | None, int | None]:
     """The checkpoint to resume from and its step; damaged ones are reported and passed over."""
     from simcore.checkpoint import CheckpointError, checkpoints_newest_first, read_checkpoint
 

@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from simcore.commands.common import CommandError
+from simcore.commands.common import DATASET_HELP, CommandError
 
-_SOURCE = "a checkpoint file, or a teacher: bundled:NAME or its folder"
+_SOURCE = "a checkpoint, an exported student (.safetensors), or a teacher: bundled:NAME or its folder"
 
 
 def add_sample(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +28,12 @@ def run_sample(arguments: argparse.Namespace) -> int:
     import torch
 
     from simcore.evaluation import draw
-    from simcore.images import save_samples
+    from simcore.pictures import save_samples
     from simcore.students import load_source
 
-    card, source = load_source(arguments.checkpoint)
+    dataset, source = load_source(arguments.checkpoint)
     images = torch.cat([batch for batch, _ in draw(source, arguments.count, arguments.seed, "samples")])
-    save_samples(arguments.out, images, source.label_dim, card.dataset)
+    save_samples(arguments.out, images, source.label_dim, dataset)
     print(arguments.out)
     return 0
 
@@ -41,6 +41,12 @@ def run_sample(arguments: argparse.Namespace) -> int:
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, help=_SOURCE)
     parser.add_argument("--samples", type=int, default=16_000)
+    parser.add_argument("--dataset", help=f"{DATASET_HELP}; by default the one that the teacher's card names")
+    parser.add_argument(
+        "--extractor", metavar="REF",
+        help="what to measure in: a folder that train-classifier wrote, or inception:FILE with torch-fidelity's "
+        "weights; by default the data set's bundled extractor",
+    )  # fmt: skip
     parser.set_defaults(command=run_evaluate)
 
 
@@ -48,13 +54,11 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     if not 100 <= arguments.samples <= 1_000_000:
         raise CommandError(f"--samples must be between 100 and 1000000 (given: {arguments.samples})")
 
-    from simcore.evaluation import evaluator_for
+    from simcore.evaluation import open_evaluator
     from simcore.students import load_source
 
-    card, source = load_source(arguments.checkpoint)
-    evaluator = evaluator_for(card.dataset)
-    if evaluator is None:
-        raise CommandError(f"no feature extractor for data set '{card.dataset}' is bundled")
+    dataset, source = load_source(arguments.checkpoint)
+    evaluator = open_evaluator(arguments.dataset or dataset, arguments.extractor)
     values = evaluator.measure(source, arguments.samples)
     print(json.dumps({**values, "samples": arguments.samples, "nfe": source.nfe}))
     return 0

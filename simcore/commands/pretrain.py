@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from simcore.commands.common import add_settings, with_settings
+from simcore.commands.common import DATASET_HELP, add_settings, with_settings
 from simcore.config import parse_as
-from simcore.point_sets import POINT_SETS
 from simcore.pretrain_config import PretrainSpec, standard_spec
 from simcore.resolve import available_cores
 
 
 def add_pretrain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", help=f"digits, mnist, {', '.join(POINT_SETS)}")
+    parser.add_argument("--dataset", help=DATASET_HELP)
     parser.add_argument("--out", type=Path, required=True, help="the teacher's folder")
     parser.add_argument("--iterations", type=int)
     parser.add_argument("--seed", type=int)
@@ -37,6 +37,7 @@ def run_pretrain(arguments: argparse.Namespace) -> int:
 
     torch.set_num_threads(spec.threads or available_cores())
     dataset = load_dataset(spec.dataset)
+    print(dataset, file=sys.stderr)
     bar = tqdm(total=spec.iterations, unit="it", desc="pretrain")
     for step, loss, average in pretrain(spec, dataset):
         bar.set_postfix(loss=f"{loss:.2f}", refresh=False)
@@ -64,7 +65,7 @@ def reproduce(spec: PretrainSpec) -> str:
 
 
 def add_train_classifier(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", default="digits", help="digits or mnist")
+    parser.add_argument("--dataset", default="digits", help=f"{DATASET_HELP}; with labels")
     parser.add_argument("--out", type=Path, required=True, help="the extractor's folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--iterations", type=int, default=2000)

@@ -6,7 +6,7 @@ import secrets
 
 from django.db import transaction
 
-from studio.accounts.models import User
+from studio.accounts.models import Role, User
 
 
 def first_administrator_create() -> str | None:
@@ -15,5 +15,5 @@ def first_administrator_create() -> str | None:
         if User.objects.exists():
             return None
         password = secrets.token_urlsafe(12)
-        User.objects.create_superuser("admin", password=password, has_initial_password=True)
+        User.objects.create_superuser("admin", password=password, role=Role.ADMINISTRATOR, has_initial_password=True)
         return password

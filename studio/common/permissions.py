@@ -1,17 +1,42 @@
-"""Who may do what. Every view and consumer asks here."""
+"""Who may do what. Every view, consumer and API endpoint asks here.
+
+Viewers look at everything but people; researchers also make things and change what is their own; administrators do all.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from studio.accounts.models import User
+from studio.accounts.models import Role, User
 
 
-def may_watch(user: Any) -> bool:
-    """Signed-in people see every run, and may launch and act: there are no roles yet."""
+def may_view(user: Any) -> bool:
+    """Look at runs, teachers, data sets, workers."""
     return bool(user is not None and user.is_authenticated and user.is_active)
+
+
+def may_create(user: Any) -> bool:
+    """Launch runs, import teachers and data sets."""
+    return may_view(user) and user.role in (Role.RESEARCHER, Role.ADMINISTRATOR)
+
+
+def may_change(user: Any, owner_id: int | None) -> bool:
+    """Act on something that belongs to `owner_id`; what belongs to nobody is the administrators'."""
+    return may_administer(user) or (may_create(user) and user.pk == owner_id)
+
+
+def may_administer(user: Any) -> bool:
+    """People, workers, the order of the queue, settings."""
+    return may_view(user) and user.role == Role.ADMINISTRATOR
+
+
+def require(allowed: bool, to_do: str) -> None:
+    """Raises PermissionDenied, whose message says what was not allowed."""
+    if not allowed:
+        raise PermissionDenied(f"Your role does not allow you to {to_do}.")
 
 
 def signed_in_user(request: HttpRequest) -> User:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
-from studio.common.permissions import may_watch
+from studio.common.permissions import may_view
 from studio.jobs.hub import Subscription, hub
 from studio.jobs.publisher import JOBS_GROUP, job_group
 from studio.jobs.selectors import event_seq, events_after, unsettled_jobs
@@ -30,7 +30,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def connect(self) -> None:
         await self.accept()
-        if not may_watch(self.scope["user"]):
+        if not may_view(self.scope["user"]):
             await self.close(SIGNED_OUT)
             return
         self._task = asyncio.create_task(self._guarded())

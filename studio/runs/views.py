@@ -15,7 +15,7 @@ from django_htmx.middleware import HtmxDetails
 
 from simcore.presets import PRESETS, Preset
 from studio.catalog.models import Teacher
-from studio.common.permissions import signed_in_user
+from studio.common.permissions import may_change, may_create, require, signed_in_user
 from studio.jobs.lifecycle import IllegalMove, JobState, UserAction
 from studio.jobs.services import job_act
 from studio.runs.detail import run_detail
@@ -60,6 +60,7 @@ def _filtered(chosen: dict[str, str]) -> QuerySet[Run]:
 @require_http_methods(["GET", "POST"])
 def new_run(request: HttpRequest) -> HttpResponse:
     """The form, and launching what it says."""
+    require(may_create(request.user), "launch runs")
     preset = _preset(request)
     if request.method == "POST":
         form = NewRunForm(request.POST, preset=preset)
@@ -83,6 +84,7 @@ def new_run(request: HttpRequest) -> HttpResponse:
 @require_POST
 def estimate_run(request: HttpRequest) -> HttpResponse:
     """The estimate for the form as it stands."""
+    require(may_create(request.user), "launch runs")
     form = NewRunForm(request.POST, preset=_preset(request))
     return render(request, "runs/_estimate.html", {"estimate": _estimate(form)})
 
@@ -115,6 +117,7 @@ def show_run(request: HttpRequest, pk: int) -> HttpResponse:
 def act_on_run(request: HttpRequest, pk: int, action: str) -> HttpResponseRedirect:
     """Pause, resume, cancel, retry, checkpoint."""
     run = _run(pk)
+    require(may_change(request.user, run.job.owner_id), "act on a run that is not yours")
     if action not in UserAction.values:
         raise Http404(f"There is no action '{action}'.")
     try:

@@ -15,6 +15,7 @@ import pytest
 
 from simcore.events import Event, Failed, Finished, Metrics, Stopped, parse_event
 from tests.simcore.builders import small_spec
+from tests.simcore.datasets.files import png, random_pixels, write_folder
 
 SMALL = ["--set", "evaluation.final_samples=100", "--set", "evaluation.teacher_steps=2", "--set", "threads=1"]
 DEMO = ["distill", "--preset", "digits-demo", "--set", "batch_size=8", *SMALL]
@@ -257,3 +258,17 @@ def test_a_student_and_a_teacher_can_be_sampled_and_measured(
     measured = json.loads(simcore("evaluate", "--checkpoint", checkpoint, "--samples", 200).stdout)
     assert set(measured) == {"frechet", "frechet_heldout", "accuracy", "samples", "nfe"}
     assert measured["nfe"] == 1
+
+
+def test_an_extractor_and_a_teacher_of_ones_own_images_can_be_trained_and_measured(tmp_path: Path) -> None:
+    pixels = random_pixels(40, (1, 8, 8))
+    images = write_folder(tmp_path / "images", {f"{'ab'[i % 2]}/{i}.png": png(pixels[i]) for i in range(40)})
+    small = ("--set", "network.model_channels=8", "--set", "batch_size=8", "--iterations", 2)
+    trained = simcore("pretrain", "--dataset", images, "--out", tmp_path / "teacher", *small)
+    assert trained.returncode == 0, trained.stderr
+    assert "images: 32 training and 8 held-out images, 1×8×8, 2 classes (a, b)" in trained.stderr
+    extractor = tmp_path / "extractor"
+    classified = simcore("train-classifier", "--dataset", images, "--iterations", 2, "--out", extractor)
+    assert json.loads(classified.stdout)["classes"] == 2
+    measured = simcore("evaluate", "--checkpoint", tmp_path / "teacher", "--samples", 100, "--extractor", extractor)
+    assert set(json.loads(measured.stdout)) == {"frechet", "frechet_heldout", "accuracy", "samples", "nfe"}

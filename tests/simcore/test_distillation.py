@@ -10,9 +10,10 @@ import torch
 
 from simcore.config import RunSpec
 from simcore.distances import DISTANCES
-from simcore.distillation import Distillation, TrainingError
+from simcore.distillation import Distillation
 from simcore.resolve import resolve
 from simcore.teachers import load_teacher
+from simcore.updates import TrainingError
 from tests.simcore.builders import small_spec
 
 
@@ -45,7 +46,7 @@ def test_every_choice_trains_and_each_in_its_own_way() -> None:
 def test_an_overflowing_distance_stops_the_run_and_names_the_setting() -> None:
     run = distillation(distance="exp_power", power_alpha=2, exp_beta=100)
     with torch.no_grad():
-        for weight in run.denoiser.parameters():
+        for weight in run.denoiser.network.parameters():
             weight.mul_(2)  # far from the teacher
     with pytest.raises(TrainingError, match=r"in iteration 1; its exponent .* a smaller objective.exp_beta") as error:
         run.advance()

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from simcore import fidelity
+from simcore.classifier import BUNDLED_EXTRACTORS, ExtractorError
 from simcore.datasets import load_dataset
-from simcore.evaluation import ImageEvaluator, SamplingSource, draw, student_source
+from simcore.evaluation import Evaluator, SamplingSource, draw, student_source
 from simcore.teachers import load_teacher
+from tests.simcore.datasets.files import labels_file, named, pairs, random_pixels, write_zip
 
 SHAPE = (1, 8, 8)
 
@@ -23,19 +27,38 @@ def replay(images: torch.Tensor) -> SamplingSource:
 
 
 @pytest.fixture(scope="module")
-def evaluator() -> ImageEvaluator:
-    return ImageEvaluator("digits")
+def evaluator() -> Evaluator:
+    return Evaluator("digits")
+
+
+def moments(*batches: torch.Tensor) -> fidelity.Statistics:
+    found = fidelity.Moments()
+    for batch in batches:
+        found.add(batch)
+    return found.statistics()
 
 
 def test_the_frechet_distance_of_gaussians_is_the_closed_form() -> None:
     generator = torch.Generator().manual_seed(0)
     first = torch.randn(100_000, 3, generator=generator, dtype=torch.float64)
     second = 2 * torch.randn(100_000, 3, generator=generator, dtype=torch.float64) + 1
-    found = fidelity.frechet_distance(fidelity.statistics(first), fidelity.statistics(second))
+    found = fidelity.frechet_distance(moments(first), moments(second))
     assert found == pytest.approx(3 * (1 + (2 - 1) ** 2), rel=0.02)
 
 
-def test_the_training_images_are_at_distance_zero_from_themselves(evaluator: ImageEvaluator) -> None:
+def test_moments_in_batches_are_those_of_all_features_together() -> None:
+    from torch_fidelity.metric_fid import fid_features_to_statistics  # after simcore.fidelity
+
+    features = torch.randn(1000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 1e4
+    found = moments(*features.split([1, 499, 200, 300]))
+    reference = fid_features_to_statistics(features)
+    assert found["mu"] == pytest.approx(reference["mu"], rel=1e-12)
+    assert found["sigma"] == pytest.approx(reference["sigma"], abs=1e-9)
+    with pytest.raises(ValueError, match=r"needs at least two images \(given: 1\)"):
+        moments(features[:1])
+
+
+def test_the_training_images_are_at_distance_zero_from_themselves(evaluator: Evaluator) -> None:
     images = load_dataset("digits").train.images
     measured = evaluator.measure(replay(images), len(images))
     assert measured["frechet"] == pytest.approx(0, abs=1e-3)
@@ -43,14 +66,14 @@ def test_the_training_images_are_at_distance_zero_from_themselves(evaluator: Ima
     assert "accuracy" not in measured
 
 
-def test_worse_images_are_further_away(evaluator: ImageEvaluator) -> None:
+def test_worse_images_are_further_away(evaluator: Evaluator) -> None:
     images = load_dataset("digits").train.images
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     distances = [evaluator.measure(replay(images + s * noise), len(images))["frechet"] for s in (0.1, 0.3, 1.0)]
     assert 0 < distances[0] < distances[1] < distances[2]
 
 
-def test_accuracy_counts_the_classes_asked_for(evaluator: ImageEvaluator) -> None:
+def test_accuracy_counts_the_classes_asked_for(evaluator: Evaluator) -> None:
     data = load_dataset("digits").train
     by_class = [data.images[data.labels == label] for label in range(10)]
 
@@ -79,7 +102,7 @@ def test_drawing_is_fixed_by_seed_and_purpose_with_balanced_classes() -> None:
     assert not torch.equal(first[0][0], other_purpose[0])
 
 
-def test_an_evaluation_can_be_abandoned_between_batches(evaluator: ImageEvaluator) -> None:
+def test_an_evaluation_can_be_abandoned_between_batches(evaluator: Evaluator) -> None:
     class Stop(Exception):
         pass
 
@@ -88,3 +111,33 @@ def test_an_evaluation_can_be_abandoned_between_batches(evaluator: ImageEvaluato
 
     with pytest.raises(Stop):
         evaluator.measure(replay(load_dataset("digits").train.images), 1000, between=stop)
+
+
+@pytest.fixture(scope="module")
+def digits_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """400 of the digits as PNG files with labels."""
+    data = load_dataset("digits").train
+    pixels, labels = data.pixels(torch.arange(400)).numpy(), data.labels
+    assert labels is not None
+    files = named(pixels)
+    path = tmp_path_factory.mktemp("digits") / "digits.zip"
+    return write_zip(path, files | {"dataset.json": labels_file(pairs(list(files), labels[:400].tolist()))})
+
+
+def test_a_data_set_from_a_file_is_measured_like_the_same_images_bundled(digits_zip: Path) -> None:
+    extractor = str(BUNDLED_EXTRACTORS / "digits")
+    images = load_dataset(str(digits_zip)).train
+    measured = Evaluator(str(digits_zip), extractor).measure(replay(images.batch(torch.arange(320))), 320)
+    assert measured["frechet"] == pytest.approx(0, abs=1e-3)
+    assert measured["frechet_heldout"] > 1
+
+
+def test_what_does_not_fit_the_data_set_is_refused(digits_zip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExtractorError, match=r"no feature extractor is bundled for data set '.*digits.zip'; give one"):
+        Evaluator(str(digits_zip))
+    colours = write_zip(tmp_path / "colours.zip", named(random_pixels(10)))
+    with pytest.raises(ValueError, match="the extractor takes 1-channel images; data set 'colours' has 3 channels"):
+        Evaluator(str(colours), "digits")
+    source = SamplingSource(lambda z, labels: z, (1, 4, 4), 0, torch.device("cpu"), 1)
+    with pytest.raises(ValueError, match="the samples are 1×4×4, the data set's images 1×8×8"):
+        Evaluator("digits").measure(source, 100)

@@ -1,6 +1,6 @@
 import pytest
 
-from simcore.evaluation import evaluator_for, teacher_source
+from simcore.evaluation import has_evaluator, open_evaluator, teacher_source
 from simcore.figures import figures_of
 from simcore.teachers import load_teacher
 
@@ -20,11 +20,10 @@ def test_values_are_shown_as_people_read_them() -> None:
 @pytest.mark.parametrize("name", ["digits", "eight-gaussians", "two-moons"])
 def test_what_is_measured_is_what_is_declared(name: str) -> None:
     card, denoiser = load_teacher(f"bundled:{name}")
-    evaluator = evaluator_for(card.dataset)
-    assert evaluator is not None
+    evaluator = open_evaluator(card.dataset)
     measured = evaluator.measure(teacher_source(denoiser, card.image_shape, card.label_dim, 2), 100)
     assert list(measured) == [figure.name for figure in figures_of(card.dataset)]
 
 
 def test_images_without_an_extractor_are_not_measured() -> None:
-    assert evaluator_for("somebody's photographs") is None
+    assert not has_evaluator("somebody's photographs")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from simcore.images import grid_columns, save_grid, save_samples, to_uint8
+from simcore.images import grid_columns, save_grid, to_uint8
 
 
 def test_pixels_are_rounded_and_clamped() -> None:
@@ -31,10 +31,3 @@ def test_a_grid_holds_the_images_row_by_row(channels: int, tmp_path: Path) -> No
 
 def test_a_grid_has_a_column_for_each_class_where_that_fits() -> None:
     assert [grid_columns(100, 10), grid_columns(64, 0), grid_columns(50, 1000), grid_columns(5, 10)] == [10, 8, 8, 3]
-
-
-def test_images_are_drawn_as_a_grid_and_points_as_a_scatter_plot(tmp_path: Path) -> None:
-    assert save_samples(tmp_path / "grid.png", torch.zeros(6, 1, 8, 8), 0, "digits") == 3
-    assert save_samples(tmp_path / "scatter.png", torch.zeros(6, 2, 1, 1), 0, "two-moons") == 0
-    assert Image.open(tmp_path / "grid.png").size == (3 * 34 - 2, 2 * 34 - 2)
-    assert Image.open(tmp_path / "scatter.png").size == (720, 720)

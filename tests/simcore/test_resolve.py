@@ -15,10 +15,24 @@ def test_every_automatic_choice_is_written_out() -> None:
     assert spec.objective.pseudo_huber_c == 0.00054 * math.sqrt(64)
     assert spec.threads == available_cores() >= 1
     assert spec.device in ("cpu", "cuda")
+    assert {spec.performance.compile, spec.performance.channels_last} <= {"on", "off"}
+
+
+def test_the_cores_are_divided_among_the_processes() -> None:
+    spec = RunSpec.model_validate({"performance": {"devices": 2}})
+    assert resolve(spec, CARD).threads == max(1, available_cores() // 2)
+
+
+def test_fp16_without_a_gpu_is_refused_with_what_would_do() -> None:
+    spec = RunSpec.model_validate({"device": "cpu", "performance": {"precision": "fp16"}})
+    with pytest.raises(SpecError, match=r"performance.precision: fp16 needs a GPU \(device is cpu\); use bf16 or fp32"):
+        resolve(spec, CARD)
 
 
 def test_choices_that_were_made_stay_and_resolving_twice_changes_nothing() -> None:
-    chosen = RunSpec.model_validate({"threads": 3, "device": "cpu", "objective": {"pseudo_huber_c": 0.5}})
+    switches = {"compile": "on", "channels_last": "off"}
+    choices = {"threads": 3, "device": "cpu", "objective": {"pseudo_huber_c": 0.5}, "performance": switches}
+    chosen = RunSpec.model_validate(choices)
     assert resolve(chosen, CARD) == chosen
     once = resolve(RunSpec(), CARD)
     assert resolve(once, CARD) == once
@@ -44,11 +58,14 @@ def test_the_steps_of_a_discrete_law_are_the_teachers() -> None:
     assert resolve(spec, DISCRETE) == spec
 
 
+def test_a_discrete_teacher_takes_other_laws_too() -> None:
+    assert resolve(RunSpec(), DISCRETE).objective.time == RunSpec().objective.time
+
+
 @pytest.mark.parametrize(
     ("spec", "card", "field", "message"),
     [
         (in_steps(), CARD, "objective.time.law", "has continuous noise levels"),
-        (RunSpec(), DISCRETE, "objective.time.law", "only discrete_uniform fits"),
         (in_steps(7), DISCRETE, "objective.time.steps", "has 100 steps (given: 7)"),
     ],
 )

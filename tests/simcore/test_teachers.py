@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from simcore.evaluation import evaluator_for, teacher_source
+from simcore.evaluation import open_evaluator, teacher_source
 from simcore.point_sets import POINT_SETS
 from simcore.teacher_card import TeacherError, bundled_references, read_card, teacher_folder
 from simcore.teachers import build_denoiser, load_teacher
@@ -100,8 +100,7 @@ def test_a_bundled_teacher_of_points_is_small_and_near_its_data(name: str) -> No
     card, denoiser = load_teacher(f"bundled:{name}")
     assert (teacher_folder(f"bundled:{name}") / "teacher.safetensors").stat().st_size < 200_000
     assert card.parameters == sum(p.numel() for p in denoiser.parameters())
-    evaluator = evaluator_for(name)
-    assert evaluator is not None
+    evaluator = open_evaluator(name)
     measured = evaluator.measure(teacher_source(denoiser, card.image_shape, 0, 18), 2_000)
     assert measured["sliced_wasserstein"] < 0.06
     assert measured["precision"] > 0.8

@@ -9,8 +9,8 @@ from PIL import Image
 
 from simcore.checkpoint import CheckpointError, read_checkpoint
 from simcore.config import EvaluationSpec, OptimizerSpec
-from simcore.distillation import TrainingError
 from simcore.events import Checkpoint, Evaluation, Event, Finished, Metrics, Samples, Started, Stopped
+from simcore.updates import TrainingError
 from tests.simcore.builders import run, small_spec
 
 
@@ -61,6 +61,12 @@ def test_evaluations_cover_start_end_and_teacher(finished: tuple[Path, list[Even
         assert {f"{who}_frechet", f"{who}_frechet_heldout", f"{who}_accuracy"} <= set(summary)
     assert summary["iterations"] == 6
     assert summary["seconds"] > 0
+
+
+def test_the_start_is_not_measured_where_another_run_did(tmp_path: Path, finished: tuple[Path, list[Event]]) -> None:
+    settings = EvaluationSpec(every=0, samples=100, final_samples=100, teacher_steps=4, at_start=False)
+    events = run(small_spec(evaluation=settings), tmp_path)
+    assert of(Evaluation, events) == of(Evaluation, finished[1])[-1:]
 
 
 def test_checkpoints_come_on_schedule_and_at_the_end_with_their_hash(finished: tuple[Path, list[Event]]) -> None:

@@ -1,14 +1,19 @@
-"""Scatter plots of points in the plane, as PNG."""
+"""Pictures of samples, as PNG: grids of images, scatter plots of points in the plane."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
 
-from matplotlib.figure import Figure
+import torch
 from torch import Tensor
 
 from simcore.checkpoint import write_atomically
+from simcore.datasets import load_dataset
+from simcore.images import grid_columns, save_grid
+from simcore.point_sets import POINT_SETS, POINT_SHAPE
+
+_SHOWN = 5_000  # points of the data
 
 _LIMIT = 2.5  # the same axes for all, so that steps and runs compare
 _INCHES, _DPI = 6, 120
@@ -16,11 +21,27 @@ _INCHES, _DPI = 6, 120
 _POINTS, _DATA = "#2f7fd1", "#808790"
 
 
+def save_samples(path: Path, images: Tensor, label_dim: int, dataset: str) -> int:
+    """Draw a grid of images, or a scatter plot of points over their data set's. Returns the grid's columns, or 0.
+
+    Raises ValueError on non-finite values, OSError where the file cannot be written.
+    """
+    if images.shape[1:] == POINT_SHAPE:
+        known = dataset in POINT_SETS
+        save_scatter(path, images, load_dataset(dataset).heldout.batch(torch.arange(_SHOWN)) if known else None)
+        return 0
+    columns = grid_columns(len(images), label_dim)
+    save_grid(path, images, columns)
+    return columns
+
+
 def save_scatter(path: Path, points: Tensor, data: Tensor | None) -> None:
     """Draw points [N, 2, 1, 1] in [−2.5, 2.5]², those outside on the border; `data` [M, 2, 1, 1] faintly behind.
 
     Raises ValueError on non-finite values, OSError where the file cannot be written.
     """
+    from matplotlib.figure import Figure  # here, since it takes a second
+
     if not points.isfinite().all():
         raise ValueError("points hold non-finite values")
     figure = Figure(figsize=(_INCHES, _INCHES), dpi=_DPI)

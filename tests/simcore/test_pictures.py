@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from simcore.scatter import save_scatter
+from simcore.pictures import save_samples, save_scatter
 
 
 def picture(path: Path, points: list[list[float]], data: list[list[float]] | None = None) -> np.ndarray:
@@ -44,3 +44,10 @@ def test_the_same_points_give_the_same_bytes_and_non_finite_ones_are_refused(tmp
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with pytest.raises(ValueError, match="non-finite"):
         picture(tmp_path / "c.png", [[0.0, float("nan")]])
+
+
+def test_images_are_drawn_as_a_grid_and_points_as_a_scatter_plot(tmp_path: Path) -> None:
+    assert save_samples(tmp_path / "grid.png", torch.zeros(6, 1, 8, 8), 0, "digits") == 3
+    assert save_samples(tmp_path / "scatter.png", torch.zeros(6, 2, 1, 1), 0, "two-moons") == 0
+    assert Image.open(tmp_path / "grid.png").size == (3 * 34 - 2, 2 * 34 - 2)
+    assert Image.open(tmp_path / "scatter.png").size == (720, 720)

@@ -35,8 +35,8 @@ def test_mnist_is_padded_with_background() -> None:
 def test_points_are_images_of_one_pixel_without_classes_and_about_as_wide_as_the_unit_normal(name: str) -> None:
     data = load_dataset(name)
     assert (data.image_shape, data.classes) == ((2, 1, 1), 0)
-    assert (len(data.train.images), len(data.heldout.images)) == (80_000, 20_000)
-    points = data.train.images.flatten(1)
+    assert (len(data.train), len(data.heldout)) == (80_000, 20_000)
+    points = data.train.batch(torch.arange(80_000)).flatten(1)
     assert points.mean(0).abs().max() < 0.03
     assert points.std(0).tolist() == pytest.approx([1, 1], abs=0.2)
     assert points.abs().max() < 2.5
