@@ -161,10 +161,10 @@ class ObjectiveSpec(Spec):
     sid_alpha: float = setting(
         1.2, ge=-1, le=2, help="Factor α of SiD's squared term; only for objective sid.", source="SiD", label="SiD α"
     )
-    weighting: Literal["none", "edm", "sid"] = setting(
+    weighting: Literal["none", "edm", "vp", "epsilon", "sid"] = setting(
         "none",
-        help="Weight w(t) of the student's loss: none is 1, edm is λ(t) of the denoising loss, sid the inverse of the "
-        "teacher's mean absolute error.",
+        help="Weight w(t) of the student's loss: none is 1, edm, vp and epsilon are weights of the denoising loss, "
+        "sid the inverse of the teacher's mean absolute error.",
         source="Table 5, B.7, B.11",
         label="Weighting",
     )

@@ -32,8 +32,9 @@ class Preset:
 
 
 _OURS = (
-    *("teacher", "iterations", "seed", "device", "threads", "ema", "schedule", "evaluation"),
-    *("objective.pseudo_huber_c", "student_optimizer.epsilon", "denoiser_optimizer.epsilon"),
+    *("teacher", "iterations", "seed", "device", "threads", "dropout", "performance", "ema", "schedule", "evaluation"),
+    "objective.pseudo_huber_c",
+    *(f"{who}_optimizer.{name}" for who in ("student", "denoiser") for name in ("epsilon", "warm_up", "gradient_clip")),
 )
 _OURS_FOR_SMALL_IMAGES = (
     *_OURS,
