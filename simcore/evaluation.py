@@ -13,9 +13,10 @@ from simcore import fidelity
 from simcore.classifier import has_extractor
 from simcore.datasets import Images, load_dataset
 from simcore.extractors import Extractor, bundled_extractor, open_extractor
+from simcore.figures import POINT_SETS
 from simcore.images import to_uint8
 from simcore.point_figures import Support, modes_kept, sliced_wasserstein
-from simcore.point_sets import POINT_SETS, POINT_SHAPE, Points, draw_points
+from simcore.point_sets import POINT_SHAPE, Points, draw_points
 from simcore.preconditioning import EDMPrecond
 from simcore.sampling import balanced_classes, heun, one_hot, one_step
 from simcore.seeds import generator_for

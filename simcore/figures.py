@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simcore.point_sets import POINT_SETS
+# The data sets that hold points in the plane (`simcore.point_sets`); all others hold images.
+POINT_SETS = ("eight-gaussians", "checkerboard", "two-moons")
 
 
 @dataclass(frozen=True)

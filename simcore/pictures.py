@@ -10,8 +10,9 @@ from torch import Tensor
 
 from simcore.checkpoint import write_atomically
 from simcore.datasets import load_dataset
+from simcore.figures import POINT_SETS
 from simcore.images import grid_columns, save_grid
-from simcore.point_sets import POINT_SETS, POINT_SHAPE
+from simcore.point_sets import POINT_SHAPE
 
 _SHOWN = 5_000  # points of the data
 

@@ -1,4 +1,4 @@
-"""Distributions of points in the plane, for the two-dimensional toy (A.2). Torch-free.
+"""Distributions of points in the plane, for the two-dimensional toy (A.2).
 
 Each lies about the origin with a standard deviation near 1 in each coordinate.
 """
@@ -44,7 +44,7 @@ def _two_moons(count: int, random: np.random.Generator) -> Points:
     return centred
 
 
-POINT_SETS: dict[str, Callable[[int, np.random.Generator], Points]] = {
+_DISTRIBUTIONS: dict[str, Callable[[int, np.random.Generator], Points]] = {
     "eight-gaussians": _eight_gaussians,
     "checkerboard": _checkerboard,
     "two-moons": _two_moons,
@@ -53,4 +53,4 @@ POINT_SETS: dict[str, Callable[[int, np.random.Generator], Points]] = {
 
 def draw_points(name: str, count: int, seed: int) -> Points:
     """`count` points of a distribution, float64 [count, 2]. Raises KeyError where it is unknown."""
-    return POINT_SETS[name](count, np.random.default_rng(seed))
+    return _DISTRIBUTIONS[name](count, np.random.default_rng(seed))

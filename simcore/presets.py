@@ -110,7 +110,7 @@ PRESETS: dict[str, Preset] = {
                 iterations=2_000,
                 batch_size=2_000,
                 threads=1,
-                generator=GeneratorSpec(init_sigma=1.0),
+                generator=GeneratorSpec(init_sigma=0.5),
                 objective=ObjectiveSpec(time=TimeSpec(law="discrete_uniform")),
                 denoiser=DenoiserSpec(steps=2, weighting="vp", time=TimeSpec(law="discrete_uniform")),
                 ema=EmaSpec(ramp_up=0.2),

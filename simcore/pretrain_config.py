@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from simcore.config import EmaSpec, OptimizerSpec, Spec, TimeSpec, setting
-from simcore.point_sets import POINT_SETS
+from simcore.figures import POINT_SETS
 
 
 class NetworkSpec(Spec):

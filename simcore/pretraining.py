@@ -15,10 +15,10 @@ from simcore.config import EvaluationSpec
 from simcore.datasets import Dataset, for_training
 from simcore.ema import average_copy, ema_decay, update_average
 from simcore.evaluation import has_evaluator, open_evaluator, teacher_source
-from simcore.figures import figures_of
+from simcore.figures import POINT_SETS, figures_of
 from simcore.noise import draw_times, sigma_range
 from simcore.objectives import denoising_loss
-from simcore.point_sets import POINT_SETS, POINT_SHAPE
+from simcore.point_sets import POINT_SHAPE
 from simcore.preconditioning import EDMPrecond
 from simcore.pretrain_config import PretrainSpec
 from simcore.sampling import one_hot

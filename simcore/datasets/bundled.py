@@ -12,7 +12,8 @@ from torch.nn.functional import pad
 
 from simcore.datasets.image_sets import Dataset, ImageSet
 from simcore.datasets.split import split
-from simcore.point_sets import POINT_SETS, POINT_SHAPE, draw_points
+from simcore.figures import POINT_SETS
+from simcore.point_sets import POINT_SHAPE, draw_points
 
 
 def _digits() -> tuple[Tensor, Tensor]:

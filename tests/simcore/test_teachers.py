@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from simcore.evaluation import open_evaluator, teacher_source
-from simcore.point_sets import POINT_SETS
+from simcore.figures import POINT_SETS
 from simcore.teacher_card import TeacherError, bundled_references, read_card, teacher_folder
 from simcore.teachers import build_denoiser, load_teacher
 

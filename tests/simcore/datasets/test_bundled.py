@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from simcore.datasets import DATASETS, SOURCES, load_dataset
-from simcore.point_sets import POINT_SETS, draw_points, gaussian_centres
+from simcore.figures import POINT_SETS
+from simcore.point_sets import draw_points, gaussian_centres
 
 
 @pytest.mark.parametrize(("name", "count", "side"), [("digits", 1797, 8), ("mnist", 5000, 32)])
