@@ -161,10 +161,10 @@ class ObjectiveSpec(Spec):
     sid_alpha: float = setting(
         1.2, ge=-1, le=2, help="Factor α of SiD's squared term; only for objective sid.", source="SiD", label="SiD α"
     )
-    weighting: Literal["none", "edm", "sid"] = setting(
+    weighting: Literal["none", "edm", "vp", "epsilon", "sid"] = setting(
         "none",
-        help="Weight w(t) of the student's loss: none is 1, edm is λ(t) of the denoising loss, sid the inverse of the "
-        "teacher's mean absolute error.",
+        help="Weight w(t) of the student's loss: none is 1, edm, vp and epsilon are weights of the denoising loss, "
+        "sid the inverse of the teacher's mean absolute error.",
         source="Table 5, B.7, B.11",
         label="Weighting",
     )
@@ -179,8 +179,12 @@ class DenoiserSpec(Spec):
     steps: int = setting(
         1, ge=1, le=100, help="Updates of ψ for each update of θ.", source="Algorithm 2", label="ψ steps per θ step"
     )
-    weighting: Literal["edm", "none"] = setting(
-        "edm", help="Weight λ(t) of the denoising loss; none is 1.", source="B.7", label="Weighting"
+    weighting: Literal["edm", "vp", "epsilon", "none"] = setting(
+        "edm",
+        help="Weight λ(t) of the denoising loss: edm is EDM's, vp the variance-preserving diffusion's g², "
+        "epsilon 1/t², none 1.",
+        source="B.7, A.2",
+        label="Weighting",
     )
     time: TimeSpec = setting(TimeSpec(law="edm"), help="Noise levels of ψ's loss.", source="B.5", label="Times")
 
@@ -420,18 +424,6 @@ class RunSpec(Spec):
     )
     schedule: ScheduleSpec = setting(ScheduleSpec(), help="What is written, and how often.", label="Schedule")
     evaluation: EvaluationSpec = setting(EvaluationSpec(), help="Fréchet distance and accuracy.", label="Evaluation")
-
-    @field_validator("denoiser")
-    @classmethod
-    def _one_kind_of_time(cls, denoiser: DenoiserSpec, info: ValidationInfo) -> DenoiserSpec:
-        objective = info.data.get("objective")
-        laws = {denoiser.time.law, objective.time.law if objective else denoiser.time.law}
-        if len(laws) > 1 and "discrete_uniform" in laws:
-            raise ValueError(
-                "denoiser.time.law and objective.time.law must both be discrete_uniform or neither: "
-                "it counts steps, the other laws draw noise levels"
-            )
-        return denoiser
 
     @field_validator("performance")
     @classmethod

@@ -1,17 +1,22 @@
-"""Fréchet distance and class accuracy, the same way for teacher and student."""
+"""The figures of merit (see `simcore.figures`), measured the same way for teacher and student."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from simcore import fidelity
+from simcore.classifier import has_extractor
 from simcore.datasets import Images, load_dataset
 from simcore.extractors import Extractor, bundled_extractor, open_extractor
+from simcore.figures import POINT_SETS
 from simcore.images import to_uint8
+from simcore.point_figures import Support, modes_kept, sliced_wasserstein
+from simcore.point_sets import POINT_SHAPE, Points, draw_points
 from simcore.preconditioning import EDMPrecond
 from simcore.sampling import balanced_classes, heun, one_hot, one_step
 from simcore.seeds import generator_for
@@ -20,6 +25,7 @@ from simcore.seeds import generator_for
 # is not disturbed.
 _LATENT_SEED = 0
 _BATCH = 500
+_FRESH_POINTS = 40_000
 
 Sampler = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -108,6 +114,61 @@ class Evaluator:
         if source.label_dim and source.label_dim == self._extractor.classes:
             values["accuracy"] = right / samples
         return values
+
+
+class PointEvaluator:
+    """Measures points in the plane against fresh ones of their distribution. No feature extractor is needed."""
+
+    extractor_sha256 = ""
+
+    def __init__(self, dataset: str) -> None:
+        self._dataset = dataset
+        data = load_dataset(dataset)
+        self._fresh = draw_points(dataset, _FRESH_POINTS, seed=1)
+        train, heldout = (_coordinates(part.batch(torch.arange(len(part)))) for part in (data.train, data.heldout))
+        self._support = Support(train, heldout)
+
+    def measure(
+        self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
+        """`sliced_wasserstein`, `precision` (the share where the data lies) and, for eight Gaussians, `modes` kept.
+
+        `between` is called between batches. Raises ValueError on non-finite points and for a source of images.
+        """
+        if source.shape != POINT_SHAPE:
+            raise ValueError(f"the samples are images, those of data set '{self._dataset}' points in the plane")
+        batches = []
+        for points, _ in draw(source, samples, _LATENT_SEED, "evaluation"):
+            batches.append(_coordinates(points))
+            between()
+        found = np.concatenate(batches)
+        if not np.isfinite(found).all():
+            raise ValueError("points hold non-finite values")
+        values = {
+            "sliced_wasserstein": sliced_wasserstein(found, self._fresh),
+            "precision": self._support.share(found),
+        }
+        return values | ({"modes": float(modes_kept(found))} if self._dataset == "eight-gaussians" else {})
+
+
+def _coordinates(images: Tensor) -> Points:
+    """[N, 2, 1, 1] → float64 [N, 2]."""
+    found: Points = images.flatten(1).double().cpu().numpy()
+    return found
+
+
+def has_evaluator(dataset: str) -> bool:
+    """Whether samples of that data set can be measured with what is bundled."""
+    return dataset in POINT_SETS or has_extractor(dataset)
+
+
+def open_evaluator(dataset: str, extractor: str | None = None) -> Evaluator | PointEvaluator:
+    """What measures samples of that data set; `extractor` as for `Evaluator`. Raises ValueError as that does."""
+    if dataset not in POINT_SETS:
+        return Evaluator(dataset, extractor)
+    if extractor:
+        raise ValueError(f"'{dataset}' holds points, which are measured without a feature extractor")
+    return PointEvaluator(dataset)
 
 
 def _statistics(images: Images, extractor: Extractor) -> fidelity.Statistics:

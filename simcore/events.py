@@ -36,7 +36,7 @@ class Metrics(_Event):
 
 
 class Samples(_Event):
-    """A grid of images, from the run's fixed latents."""
+    """A grid of images, or with 0 columns a scatter plot of points, from the run's fixed latents."""
 
     type: Literal["samples"] = "samples"
     step: int
@@ -58,7 +58,7 @@ class Checkpoint(_Event):
 
 
 class Evaluation(_Event):
-    """Figures of merit, by name: frechet, frechet_heldout, accuracy."""
+    """Figures of merit, by the names of `simcore.figures`."""
 
     type: Literal["evaluation"] = "evaluation"
     step: int

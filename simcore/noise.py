@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from simcore.config import TimeSpec
+from simcore.preconditioning import vp_levels
 
 UNBOUNDED_MIN, UNBOUNDED_MAX = 0.002, 80.0
 
@@ -88,16 +89,17 @@ class Karras:
 
 @dataclass(frozen=True)
 class DiscreteUniform:
-    """t is one of 1, 2, …, steps − 1, each as likely: the step numbers of a discrete diffusion (A.2)."""
+    """The noise levels of the steps 1, 2, …, steps − 1 of a discrete diffusion, each as likely (A.2)."""
 
     steps: int
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        return torch.randint(1, self.steps, (count,), generator=generator, device=generator.device).float()
+        levels = torch.tensor(vp_levels(self.steps), device=generator.device)
+        return levels[torch.randint(self.steps - 1, (count,), generator=generator, device=generator.device)]
 
     def outside(self, low: float, high: float) -> float:
-        inside = min(self.steps - 1, math.floor(high)) - max(1, math.ceil(low)) + 1
-        return 1 - max(inside, 0) / (self.steps - 1)
+        levels = vp_levels(self.steps)
+        return sum(not low <= level <= high for level in levels) / len(levels)
 
 
 def _resolved_discrete_uniform(time: TimeSpec) -> Law:

@@ -15,11 +15,13 @@ class EDMPrecond(nn.Module):
 
     Everything outside F is float32. `sigma_min` and `sigma_max` bound the noise levels the denoiser accepts.
     `network_channels` is how many channels F has to give for each channel of the image; the first part counts.
+    `arguments` names what a teacher's configuration has to say besides.
     """
 
     sigma_min = 0.0
     sigma_max = math.inf
     network_channels = 1
+    arguments: tuple[str, ...] = ()
 
     def __init__(self, model: nn.Module, sigma_data: float = 0.5) -> None:
         super().__init__()
@@ -61,7 +63,20 @@ def vp_sigma(t: float) -> float:
 def vp_time(sigma: Tensor) -> Tensor:
     """t(σ), the inverse of σ(t), in a form without cancellation at small σ."""
     log = torch.log1p(sigma**2)
-    return 2 * log / ((BETA_MIN**2 + 2 * BETA_D * log).sqrt() + BETA_MIN)
+    return 2 * log / (vp_beta(sigma) + BETA_MIN)
+
+
+def vp_beta(sigma: Tensor) -> Tensor:
+    """β(t) = βd·t + βmin, the squared rate g² of the noise, at the t where σ(t) = σ."""
+    return (BETA_MIN**2 + 2 * BETA_D * torch.log1p(sigma**2)).sqrt()
+
+
+def vp_levels(steps: int) -> list[float]:
+    """The noise levels σ(t/T) of the steps t = 1, …, T − 1 of a discrete diffusion, T = `steps`.
+
+    In variance-preserving form x_t = α_t·x_0 + σ_t·ε with α_t = 1/√(1 + σ²), σ_t = σ·α_t; here x_t/α_t = x_0 + σ·ε.
+    """
+    return [vp_sigma(t / steps) for t in range(1, steps)]
 
 
 class VPPrecond(EDMPrecond):
@@ -71,6 +86,34 @@ class VPPrecond(EDMPrecond):
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
         return torch.ones_like(sigma), -sigma, (sigma**2 + 1).rsqrt(), 999 * vp_time(sigma)
+
+
+class DiscreteVPPrecond(EDMPrecond):
+    """The discrete variance-preserving diffusion of the paper's toy (A.2): F knows the steps 1 … T − 1.
+
+    F sees t/T and gives σ_t times the score, so −ε (Listing 1). T = `steps`; the schedule β is VPPrecond's, which is
+    our choice: A.2 gives none.
+    """
+
+    arguments = ("steps",)
+
+    def __init__(self, model: nn.Module, steps: int) -> None:
+        super().__init__(model)
+        if type(steps) is not int or steps < 2:
+            raise ValueError(f"steps has to be a whole number from 2, not {steps!r}")
+        self.steps = steps
+        self.sigma_min, self.sigma_max = vp_sigma(1 / steps), vp_sigma((steps - 1) / steps)
+
+    def step(self, sigma: Tensor) -> Tensor:
+        """The step t in 1 … T − 1 nearest to σ, of σ's shape and type."""
+        return (self.steps * vp_time(sigma)).round().clamp(1, self.steps - 1)
+
+    def round_sigma(self, sigma: Tensor) -> Tensor:
+        levels = torch.tensor(vp_levels(self.steps), dtype=sigma.dtype, device=sigma.device)
+        return levels[self.step(sigma).long() - 1]
+
+    def coefficients(self, sigma: Tensor) -> Coefficients:
+        return torch.ones_like(sigma), sigma, (sigma**2 + 1).rsqrt(), self.step(sigma) / self.steps
 
 
 class VEPrecond(EDMPrecond):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simcore.config import (
+    DenoiserSpec,
     EmaSpec,
     EvaluationSpec,
+    GeneratorSpec,
     ObjectiveSpec,
     OptimizerSpec,
     RunSpec,
@@ -30,11 +32,16 @@ class Preset:
 
 
 _OURS = (
-    *("teacher", "iterations", "seed", "device", "threads", "ema", "schedule", "evaluation"),
-    *("objective.pseudo_huber_c", "dropout", "performance"),
+    *("teacher", "iterations", "seed", "device", "threads", "dropout", "performance", "ema", "schedule", "evaluation"),
+    "objective.pseudo_huber_c",
     *(f"{who}_optimizer.{name}" for who in ("student", "denoiser") for name in ("epsilon", "warm_up", "gradient_clip")),
 )
+_OURS_FOR_SMALL_IMAGES = (
+    *_OURS,
+    *("batch_size", "student_optimizer.learning_rate", "denoiser_optimizer.learning_rate"),
+)
 _DIGITS_OPTIMIZER = OptimizerSpec(learning_rate=1e-4)
+_TOY_OPTIMIZER = OptimizerSpec(learning_rate=1e-3)
 
 
 def _cifar10(condition: str, title: str) -> Preset:
@@ -74,7 +81,45 @@ PRESETS: dict[str, Preset] = {
                 # Fewer images during the run: quicker, and reading somewhat higher than at the end.
                 evaluation=EvaluationSpec(every=250, samples=4_000),
             ),
-            ours=(*_OURS, "batch_size", "student_optimizer.learning_rate", "denoiser_optimizer.learning_rate"),
+            ours=_OURS_FOR_SMALL_IMAGES,
+        ),
+        Preset(
+            name="mnist",
+            title="MNIST",
+            description="SIM on 32×32 digits with Table 5's times and weights; learning rate, batch and length are "
+            "ours. About an hour on two CPU cores.",
+            spec=RunSpec(
+                teacher="bundled:mnist",
+                iterations=2_000,
+                batch_size=32,
+                ema=EmaSpec(ramp_up=0.2),
+                student_optimizer=_DIGITS_OPTIMIZER,
+                denoiser_optimizer=_DIGITS_OPTIMIZER,
+                schedule=ScheduleSpec(samples_every=50, sample_count=100, checkpoint_every=250),
+                evaluation=EvaluationSpec(every=250, samples=2_000, final_samples=4_000),
+            ),
+            ours=_OURS_FOR_SMALL_IMAGES,
+        ),
+        Preset(
+            name="toy-2d",
+            title="2-D toy",
+            description="SIM on points in the plane, in a discrete variance-preserving diffusion (A.2, Listing 1). "
+            "Two minutes on one CPU core.",
+            spec=RunSpec(
+                teacher="bundled:eight-gaussians",
+                iterations=2_000,
+                batch_size=2_000,
+                threads=1,
+                generator=GeneratorSpec(init_sigma=0.5),
+                objective=ObjectiveSpec(time=TimeSpec(law="discrete_uniform")),
+                denoiser=DenoiserSpec(steps=2, weighting="vp", time=TimeSpec(law="discrete_uniform")),
+                ema=EmaSpec(ramp_up=0.2),
+                student_optimizer=_TOY_OPTIMIZER,
+                denoiser_optimizer=_TOY_OPTIMIZER,
+                schedule=ScheduleSpec(samples_every=50, sample_count=1_000, checkpoint_every=250),
+                evaluation=EvaluationSpec(every=250, samples=16_000),
+            ),
+            ours=(*_OURS, "generator.init_sigma"),
         ),
         _cifar10("uncond", "CIFAR-10, unconditional"),
         _cifar10("cond", "CIFAR-10, class-conditional"),

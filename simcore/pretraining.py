@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from simcore.checkpoint import write_atomically
-from simcore.classifier import has_extractor
-from simcore.config import EvaluationSpec, TimeSpec
+from simcore.config import EvaluationSpec
 from simcore.datasets import Dataset, for_training
 from simcore.ema import average_copy, ema_decay, update_average
-from simcore.evaluation import Evaluator, teacher_source
+from simcore.evaluation import has_evaluator, open_evaluator, teacher_source
+from simcore.figures import POINT_SETS, figures_of
 from simcore.noise import draw_times, sigma_range
 from simcore.objectives import denoising_loss
+from simcore.point_sets import POINT_SHAPE
 from simcore.preconditioning import EDMPrecond
 from simcore.pretrain_config import PretrainSpec
 from simcore.sampling import one_hot
@@ -35,8 +36,6 @@ def denoiser_config(spec: PretrainSpec, data: Dataset) -> dict[str, Any]:
     if spec.conditional and not data.classes:
         raise ValueError(f"data set '{data.name}' has no labels: train without them by --set conditional=false")
     return {
-        "preconditioning": "edm",
-        "model_type": "CompactUNet",
         "img_resolution": side,
         "img_channels": channels,
         "label_dim": data.classes if spec.conditional else 0,
@@ -49,12 +48,13 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
     config = denoiser_config(spec, data)
     train = for_training(data.train)
     torch.manual_seed(spec.seed)  # weights and dropout
-    denoiser = build_denoiser({**config, "dropout": spec.dropout}).train()
+    denoiser = build_denoiser({**config, "dropout": spec.dropout} if spec.dropout else config).train()
     average = average_copy(build_denoiser(config))
     average.load_state_dict(denoiser.state_dict())
     adam = spec.optimizer
     optimizer = torch.optim.Adam(denoiser.parameters(), betas=(adam.beta1, adam.beta2), eps=adam.epsilon)
     generator = generator_for(spec.seed, "pretraining")
+    time, weighting = spec.network.loss
     for step in range(spec.iterations):
         rate = adam.learning_rate * min(1.0, (step + 1) / max(adam.warm_up, 1)) * (1 - step / spec.iterations)
         for group in optimizer.param_groups:
@@ -62,9 +62,9 @@ def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, ED
         chosen = torch.randint(len(train), (spec.batch_size,), generator=generator)
         batch = train.batch(chosen)
         labels = None if train.labels is None else one_hot(train.labels[chosen], config["label_dim"])
-        t = draw_times(TimeSpec(law="edm"), len(batch), sigma_range(denoiser), generator)
+        t = draw_times(time, len(batch), sigma_range(denoiser), generator)
         noise = torch.randn(batch.shape, generator=generator)
-        loss = denoising_loss(denoiser, batch, t, noise, labels, WEIGHTINGS["edm"]).mean()
+        loss = denoising_loss(denoiser, batch, t, noise, labels, WEIGHTINGS[weighting]).mean()
         if not loss.isfinite():
             raise ValueError(f"the loss is not finite in iteration {step + 1}: try a smaller learning rate")
         optimizer.zero_grad()
@@ -82,10 +82,11 @@ def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPre
     content = save_tensors(denoiser.state_dict())
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "teacher.safetensors", content)
+    kind = "points" if data.image_shape == POINT_SHAPE else "images"
     card = TeacherCard(
         name=data.name,
-        title=f"{data.name[:1].upper()}{data.name[1:]}, {config['img_resolution']}×{config['img_resolution']}",
-        description=f"EDM denoiser trained on the training split of {data.name} ({len(data.train)} images).",
+        title=_title(data.name, config["img_resolution"]),
+        description=f"Denoiser trained on the training split of {data.name} ({len(data.train):,} {kind}).",
         dataset=data.reference,
         licence=data.licence,
         source=data.source,
@@ -93,7 +94,7 @@ def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPre
         sha256=hashlib.sha256(content).hexdigest(),
         config=config,
         command=command,
-        evaluation=_evaluate(denoiser, data.reference, data.image_shape, config["label_dim"]),
+        evaluation=_evaluate(denoiser, data, config["label_dim"], spec.evaluation_samples),
     )
     write_atomically(out / "teacher.json", (card.model_dump_json(indent=2) + "\n").encode())
     share = len(data.heldout) / (len(data.train) + len(data.heldout))
@@ -101,19 +102,22 @@ def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPre
     return card
 
 
-def _evaluate(
-    denoiser: EDMPrecond, dataset: str, shape: tuple[int, int, int], label_dim: int
-) -> TeacherEvaluation | None:
-    if not has_extractor(dataset):
+def _title(dataset: str, side: int) -> str:
+    if dataset in POINT_SETS:
+        return f"{dataset.replace('-', ' ').title()}, points in the plane"
+    return f"{'MNIST' if dataset == 'mnist' else dataset[:1].upper() + dataset[1:]}, {side}×{side}"
+
+
+def _evaluate(denoiser: EDMPrecond, data: Dataset, label_dim: int, samples: int) -> TeacherEvaluation | None:
+    if not has_evaluator(data.reference):
         return None
-    settings = EvaluationSpec()
-    evaluator = Evaluator(dataset)
-    source = teacher_source(denoiser, shape, label_dim, settings.teacher_steps)
+    evaluator = open_evaluator(data.reference)
+    steps = EvaluationSpec().teacher_steps
     return TeacherEvaluation(
-        samples=settings.final_samples,
-        steps=settings.teacher_steps,
+        samples=samples,
+        steps=steps,
         extractor_sha256=evaluator.extractor_sha256,
-        values=evaluator.measure(source, settings.final_samples),
+        values=evaluator.measure(teacher_source(denoiser, data.image_shape, label_dim, steps), samples),
     )
 
 
@@ -121,27 +125,34 @@ def readme(card: TeacherCard, spec: PretrainSpec, heldout: str = "20 %") -> str:
     """The model card: training, quality, licences."""
     figures = "Not measured: no feature extractor is bundled for this data set."
     if card.evaluation is not None:
-        values = card.evaluation.values
+        measured, features = (
+            card.evaluation,
+            ", in the bundled extractor's features" if card.evaluation.extractor_sha256 else "",
+        )
+        lines = [
+            f"* {figure.help}: {figure.show(measured.values[figure.name])}"
+            for figure in figures_of(card.dataset)
+            if figure.name in measured.values
+        ]
         figures = "\n".join(
             [
-                f"{card.evaluation.samples:,} samples with balanced classes, {card.evaluation.steps}-step Heun "
-                f"({2 * card.evaluation.steps - 1} evaluations), in the bundled extractor's features:\n",
-                f"* Fréchet distance to the training images: {values['frechet']:.2f}",
-                f"* Fréchet distance to the held-out images: {values['frechet_heldout']:.2f}",
-                *([f"* class accuracy: {values['accuracy']:.2%}"] if "accuracy" in values else []),
+                f"{measured.samples:,} samples{' with balanced classes' if card.label_dim else ''}, "
+                f"{measured.steps}-step Heun ({2 * measured.steps - 1} evaluations){features}:\n",
+                *lines,
             ]
         )
+    (time, weighting), rate = spec.network.loss, spec.optimizer.learning_rate
     return f"""# {card.title}: a diffusion teacher
 
-{card.description} {card.parameters:,} parameters, EDM preconditioning,
+{card.description} {card.parameters:,} parameters, preconditioning {spec.network.preconditioning},
 {"class-conditional" if card.label_dim else "unconditional"}.
 
 ## Training
 
-Denoising loss with EDM's noise levels and weights, Adam, learning rate {spec.optimizer.learning_rate} with warm-up
-over {spec.optimizer.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations,
+Denoising loss, noise levels {time.law}, weight {weighting}, Adam, learning rate {rate} with warm-up over
+{spec.optimizer.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations,
 dropout {spec.dropout}, seed {spec.seed}; the moving average of the weights is kept.
-The held-out images ({heldout}) were never seen.
+The held-out {"points" if card.image_shape == POINT_SHAPE else "images"} ({heldout}) were never seen.
 
 Reproduce: `{card.command}`
 

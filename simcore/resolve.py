@@ -45,15 +45,15 @@ def _performance(given: PerformanceSpec, device: str) -> PerformanceSpec:
 
 
 def _with_steps(time: TimeSpec, path: str, card: TeacherCard) -> TimeSpec:
-    """Discrete laws go with discrete teachers, whose configuration says their number of `steps`, and no others."""
-    steps, discrete = card.config.get("steps"), time.law == "discrete_uniform"
-    if discrete and steps is None:
+    """The law discrete_uniform draws a discrete teacher's levels, whose configuration says how many `steps` it has."""
+    if time.law != "discrete_uniform":
+        return time
+    steps = card.config.get("steps")
+    if steps is None:
         raise SpecError({f"{path}.law": f"discrete_uniform counts steps, but {card.title} has continuous noise levels"})
-    if steps is not None and not discrete:
-        raise SpecError({f"{path}.law": f"{card.title} counts {steps} steps: only discrete_uniform fits"})
-    if discrete and time.steps not in (None, steps):
+    if time.steps not in (None, steps):
         raise SpecError({f"{path}.steps": f"{card.title} has {steps} steps (given: {time.steps})"})
-    return time.model_copy(update={"steps": steps}) if discrete else time
+    return time.model_copy(update={"steps": steps})
 
 
 def available_cores() -> int:

@@ -12,14 +12,16 @@ from torch import nn
 
 from simcore.networks.compact_unet import CompactUNet
 from simcore.networks.dhariwal_unet import DhariwalUNet
+from simcore.networks.point_mlp import PointMLP
 from simcore.networks.song_unet import SongUNet
-from simcore.preconditioning import EDMPrecond, IDDPMPrecond, VEPrecond, VPPrecond
+from simcore.preconditioning import DiscreteVPPrecond, EDMPrecond, IDDPMPrecond, VEPrecond, VPPrecond
 from simcore.teacher_card import TeacherCard, TeacherError, read_card, teacher_folder
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "CompactUNet": CompactUNet,
     "SongUNet": SongUNet,
     "DhariwalUNet": DhariwalUNet,
+    "PointMLP": PointMLP,
 }
 PRECONDITIONINGS: dict[str, type[EDMPrecond]] = {
     "edm": EDMPrecond,
@@ -27,6 +29,7 @@ PRECONDITIONINGS: dict[str, type[EDMPrecond]] = {
     "VPPrecond": VPPrecond,
     "VEPrecond": VEPrecond,
     "iDDPMPrecond": IDDPMPrecond,
+    "discrete_vp": DiscreteVPPrecond,
 }
 Registered = TypeVar("Registered")
 
@@ -42,6 +45,7 @@ def build_denoiser(config: dict[str, Any]) -> EDMPrecond:
     network = _registered(NETWORKS, arguments, "model_type")
     if precondition.network_channels > 1 and isinstance(arguments.get("img_channels"), int):
         arguments.setdefault("out_channels", precondition.network_channels * arguments["img_channels"])
+    options = {name: arguments.pop(name) for name in precondition.arguments if name in arguments}
     known = list(inspect.signature(network).parameters)
     if unknown := [name for name in arguments if name not in known]:
         raise TeacherError(
@@ -49,7 +53,7 @@ def build_denoiser(config: dict[str, Any]) -> EDMPrecond:
             f"it has {', '.join(known)}"
         )
     try:
-        return precondition(network(**arguments))
+        return precondition(network(**arguments), **options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TeacherError(f"a teacher's configuration does not fit its network: {error}") from None
 

@@ -19,15 +19,14 @@ from simcore.checkpoint import (
     write_atomically,
     write_checkpoint,
 )
-from simcore.classifier import has_extractor
 from simcore.config import RunSpec
 from simcore.control import Control, Request
 from simcore.distillation import Distillation
 from simcore.distributed import World, joined_world
-from simcore.evaluation import Evaluator, SamplingSource, draw, student_source, teacher_source
+from simcore.evaluation import SamplingSource, draw, has_evaluator, open_evaluator, student_source, teacher_source
 from simcore.events import Checkpoint, Evaluation, Event, Finished, Log, Metrics, Samples, Started, Stopped
-from simcore.images import grid_columns, save_grid
 from simcore.noise import clamped_share, sigma_range
+from simcore.pictures import save_samples
 from simcore.resolve import resolve
 from simcore.teachers import load_teacher
 
@@ -85,7 +84,7 @@ class _Run:
         shape = card.image_shape
         self.teacher = teacher_source(self.run.teacher, shape, card.label_dim, spec.evaluation.teacher_steps)
         self.student = student_source(self.run.ema, shape, card.label_dim, spec.generator.init_sigma)
-        self.evaluator = Evaluator(card.dataset) if has_extractor(card.dataset) else None
+        self.evaluator = open_evaluator(card.dataset) if has_evaluator(card.dataset) else None
 
     def _restore(self, path: Path) -> None:
         stored = read_checkpoint(path)
@@ -174,9 +173,8 @@ class _Run:
         began = time.perf_counter()
         count, step = self.spec.schedule.sample_count, self.run.step
         images = torch.cat([batch for batch, _ in draw(source, count, self.spec.seed, "samples")])
-        columns = grid_columns(count, source.label_dim)
         path = Path("samples") / f"{name}-{step:06d}.png"
-        save_grid(self.run_dir / path, images, columns)
+        columns = save_samples(self.run_dir / path, images, source.label_dim, self.run.card.dataset)
         self.clock["evaluation_seconds"] += time.perf_counter() - began
         yield Samples(step=step, source=name, path=str(path), count=count, columns=columns, nfe=source.nfe)
 

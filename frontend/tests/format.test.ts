@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { age, bytes, count, duration, figure, speed, tick } from "../src/lib/format.ts";
+import { age, bytes, count, duration, figure, inForm, speed, tick } from "../src/lib/format.ts";
 import { smooth } from "../src/lib/smooth.ts";
 import { signedTicks, tidyTicks } from "../src/lib/ticks.ts";
 
@@ -9,6 +9,10 @@ test("figures have four significant digits", () => {
   assert.equal(figure(0.00012345), "1.234e-4");
   assert.equal(figure(12_345_678), "1.235e7");
   assert.equal(tick(0.00002), "2e-5");
+});
+
+test("figures of merit are in the form that the server names", () => {
+  assert.deepEqual([inForm(2.0567, "2"), inForm(0.01948, "4"), inForm(8, "0"), inForm(0.9931, "percent")], ["2.06", "0.0195", "8", "99.3 %"]);
 });
 
 test("durations name their two largest units", () => {

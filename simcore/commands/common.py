@@ -11,7 +11,10 @@ from pydantic import BaseModel
 
 from simcore.config import SpecError
 
-DATASET_HELP = "a bundled data set (digits, mnist), or the path of a .zip, an image folder or CIFAR-10's archive"
+DATASET_HELP = (
+    "a data set's name (digits, mnist, eight-gaussians, checkerboard, two-moons), or "
+    "the path of a .zip, an image folder or CIFAR-10's archive"
+)
 
 
 class CommandError(Exception):

@@ -13,7 +13,7 @@ _SOURCE = "a checkpoint, an exported student (.safetensors), or a teacher: bundl
 
 def add_sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, help=_SOURCE)
-    parser.add_argument("--count", type=int, default=64, help="images in the grid")
+    parser.add_argument("--count", type=int, default=64, help="images in the grid, or points")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the PNG file")
     parser.set_defaults(command=run_sample)
@@ -28,12 +28,12 @@ def run_sample(arguments: argparse.Namespace) -> int:
     import torch
 
     from simcore.evaluation import draw
-    from simcore.images import grid_columns, save_grid
+    from simcore.pictures import save_samples
     from simcore.students import load_source
 
-    _, source = load_source(arguments.checkpoint)
+    dataset, source = load_source(arguments.checkpoint)
     images = torch.cat([batch for batch, _ in draw(source, arguments.count, arguments.seed, "samples")])
-    save_grid(arguments.out, images, grid_columns(arguments.count, source.label_dim))
+    save_samples(arguments.out, images, source.label_dim, dataset)
     print(arguments.out)
     return 0
 
@@ -54,10 +54,11 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     if not 100 <= arguments.samples <= 1_000_000:
         raise CommandError(f"--samples must be between 100 and 1000000 (given: {arguments.samples})")
 
-    from simcore.evaluation import Evaluator
+    from simcore.evaluation import open_evaluator
     from simcore.students import load_source
 
     dataset, source = load_source(arguments.checkpoint)
-    values = Evaluator(arguments.dataset or dataset, arguments.extractor).measure(source, arguments.samples)
+    evaluator = open_evaluator(arguments.dataset or dataset, arguments.extractor)
+    values = evaluator.measure(source, arguments.samples)
     print(json.dumps({**values, "samples": arguments.samples, "nfe": source.nfe}))
     return 0

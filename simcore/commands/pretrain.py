@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from simcore.commands.common import DATASET_HELP, add_settings, with_settings
 from simcore.config import parse_as
-from simcore.pretrain_config import PretrainSpec
+from simcore.pretrain_config import PretrainSpec, standard_spec
 from simcore.resolve import available_cores
 
 
@@ -26,7 +26,8 @@ def add_pretrain(parser: argparse.ArgumentParser) -> None:
 
 def run_pretrain(arguments: argparse.Namespace) -> int:
     overrides = {"dataset": arguments.dataset, "iterations": arguments.iterations, "seed": arguments.seed}
-    data = with_settings(PretrainSpec().model_dump(mode="json"), arguments.settings, overrides)
+    standard = standard_spec(arguments.dataset or "digits")
+    data = with_settings(standard.model_dump(mode="json"), arguments.settings, overrides)
     spec = parse_as(PretrainSpec, data)
 
     import torch
@@ -53,7 +54,7 @@ def reproduce(spec: PretrainSpec) -> str:
     from simcore.commands.common import differences
 
     parts = ["python", "-m", "simcore", "pretrain", "--dataset", spec.dataset, "--out", "DIR"]
-    for path in differences(spec, PretrainSpec()):
+    for path in differences(spec, standard_spec(spec.dataset)):
         if path in ("dataset", "threads"):
             continue
         value: object = spec

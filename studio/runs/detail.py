@@ -7,6 +7,7 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
+from simcore.figures import figures_of
 from simcore.presets import PRESETS
 from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
@@ -20,7 +21,7 @@ LOG_LINES = 200
 
 def run_detail(run: Run) -> dict[str, Any]:
     """The context of `runs/detail.html`."""
-    job = run.job
+    job, figures = run.job, figures_of(run.teacher.card["dataset"])
     return {
         **vars(run_row(run)),
         "preset": run.preset,
@@ -39,6 +40,8 @@ def run_detail(run: Run) -> dict[str, Any]:
         "audit": _audit(job),
         "checkpoints": [_checkpoint(row) for row in Checkpoint.objects.filter(run=run, superseded=False)],
         "samples": [_samples(row) for row in SampleGrid.objects.filter(run=run, superseded=False)],
+        "figures": figures,
+        "distances": " ".join(figure.name for figure in figures if figure.distance),
         "evaluations": list(
             Evaluation.objects.filter(run=run, superseded=False).values("step", "source", "values", "samples", "nfe")
         ),

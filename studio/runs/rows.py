@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.template.loader import render_to_string
 
+from simcore.figures import Figure, figures_of
 from studio.jobs.lifecycle import JobState, RequestedAction
 from studio.jobs.models import Job
 from studio.runs.charts import sparklines
@@ -38,8 +39,9 @@ class RunRow:
     step: int
     total_steps: int
     progress: int
-    frechet: float | None
-    teacher_frechet: float | None
+    headline: Figure
+    value: str
+    teacher_value: str
     sparkline: str
     created: datetime
     owner: str
@@ -47,10 +49,9 @@ class RunRow:
 
 def run_rows(runs: Sequence[Run]) -> list[RunRow]:
     """Rows in the order of `runs`, which come with job, owner and teacher selected."""
-    ids = [run.pk for run in runs]
-    frechet = _latest_frechet(ids)
+    evaluations = _latest_evaluations([run.pk for run in runs])
     lines = sparklines({run.pk: max(run.job.total_steps, 1) for run in runs}, "student_loss")
-    return [_row(run, frechet, lines.get(run.pk, "")) for run in runs]
+    return [_row(run, evaluations, lines.get(run.pk, "")) for run in runs]
 
 
 def run_row(run: Run) -> RunRow:
@@ -64,13 +65,18 @@ def rows_html(run_ids: Collection[int]) -> dict[int, str]:
     return {row.id: render_to_string("runs/_row.html", {"run": row}) for row in run_rows(list(runs))}
 
 
-def _latest_frechet(run_ids: Sequence[int]) -> dict[tuple[int, str], float]:
+def _latest_evaluations(run_ids: Sequence[int]) -> dict[tuple[int, str], dict[str, float]]:
     rows = Evaluation.objects.filter(run_id__in=run_ids, superseded=False).order_by("step", "pk")
-    return {(row.run_id, row.source): row.values["frechet"] for row in rows if "frechet" in row.values}
+    return {(row.run_id, row.source): row.values for row in rows}
 
 
-def _row(run: Run, frechet: dict[tuple[int, str], float], sparkline: str) -> RunRow:
-    job = run.job
+def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkline: str) -> RunRow:
+    job, headline = run.job, figures_of(run.teacher.card["dataset"])[0]
+
+    def value(source: str) -> str:
+        found = evaluations.get((run.pk, source), {}).get(headline.name)
+        return "" if found is None else headline.show(found)
+
     return RunRow(
         id=run.pk,
         name=run.name,
@@ -82,8 +88,9 @@ def _row(run: Run, frechet: dict[tuple[int, str], float], sparkline: str) -> Run
         step=job.step,
         total_steps=job.total_steps,
         progress=min(100, 100 * job.step // max(job.total_steps, 1)),
-        frechet=frechet.get((run.pk, "student")),
-        teacher_frechet=frechet.get((run.pk, "teacher")),
+        headline=headline,
+        value=value("student"),
+        teacher_value=value("teacher"),
         sparkline=sparkline,
         created=job.created_at,
         owner=job.owner.get_username(),

@@ -74,7 +74,7 @@ def test_a_run_is_launched_watched_without_polling_and_succeeds(page: Page, cont
     assert page.evaluate("window.notReloaded"), "all without a reload"
     assert page.locator("#chart-student-loss canvas").count() >= 1
     expect(page.locator("figure[data-source=teacher] img")).to_be_visible()
-    expect(page.locator("[data-out=frechet]").first).to_have_text(re.compile(r"^\d+\.\d+$"))
+    expect(page.locator("[data-out=student]").first).to_have_text(re.compile(r"^\d+\.\d+$"))
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
     with page.expect_download() as download:
         page.get_by_role("link", name=re.compile("Download the checkpoint")).first.click()

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simcore.classifier import BUNDLED_EXTRACTORS, ExtractorError, accuracy, load_extractor, train_classifier
 from simcore.datasets import DatasetError, load_dataset
-from simcore.pretrain_config import NetworkSpec, PretrainSpec
+from simcore.pretrain_config import NetworkSpec, PretrainSpec, standard_spec
 from simcore.pretraining import pretrain, write_teacher
 from simcore.teachers import load_teacher
 from tests.simcore.datasets.files import as_python, cifar_batches, named, random_pixels, write_folder, write_tar
@@ -30,23 +31,43 @@ def test_training_the_extractor_again_gives_the_same_file(tmp_path: Path) -> Non
 
 
 def test_a_data_set_without_extractor_is_told() -> None:
-    with pytest.raises(ExtractorError, match="no usable feature extractor for 'mnist'"):
-        load_extractor("mnist")
+    with pytest.raises(ExtractorError, match="no usable feature extractor for 'checkerboard'"):
+        load_extractor("checkerboard")
 
 
 def test_pretraining_lowers_the_loss_and_writes_a_teacher_that_loads(tmp_path: Path) -> None:
-    spec = PretrainSpec(network=NetworkSpec(model_channels=8), iterations=60, batch_size=32)
+    network = NetworkSpec(model_channels=8)
+    schedule: dict[str, Any] = {"iterations": 60, "batch_size": 32, "evaluation_samples": 100}
+    spec = PretrainSpec(network=network, **schedule)
     spec = spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"warm_up": 5})})
-    data = load_dataset("mnist")
-    updates = list(pretrain(spec.model_copy(update={"dataset": "mnist"}), data))
+    data = load_dataset("digits")
+    updates = list(pretrain(spec, data))
     losses, average = [loss for _, loss, _ in updates], updates[-1][2]
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
-    card = write_teacher(tmp_path, spec.model_copy(update={"dataset": "mnist"}), data, average, "the command")
+    card = write_teacher(tmp_path, spec, data, average, "the command")
     loaded, denoiser = load_teacher(str(tmp_path))
     assert loaded == card
-    assert (card.image_shape, card.evaluation) == ((1, 32, 32), None)
+    assert card.image_shape == (1, 8, 8)
+    assert card.evaluation is not None
+    assert (card.evaluation.samples, card.evaluation.values["frechet"] > 0) == (100, True)
     assert all((a == b).all() for a, b in zip(denoiser.parameters(), average.parameters(), strict=True))
     assert "the command" in (tmp_path / "README.md").read_text()
+
+
+def test_a_teacher_of_points_is_trained_by_the_noise_and_written_with_its_steps(tmp_path: Path) -> None:
+    spec = standard_spec("two-moons").model_copy(update={"iterations": 100, "evaluation_samples": 500})
+    data = load_dataset("two-moons")
+    updates = list(pretrain(spec, data))
+    losses = [loss for _, loss, _ in updates]
+    assert losses[0] == pytest.approx(2, abs=0.5)  # of two coordinates of unit variance
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+    card = write_teacher(tmp_path, spec, data, updates[-1][2], "the command")
+    loaded, _ = load_teacher(str(tmp_path))
+    assert loaded == card
+    assert (card.image_shape, card.label_dim, card.config["steps"]) == ((2, 1, 1), 0, 1000)
+    assert card.evaluation is not None
+    assert "sliced_wasserstein" in card.evaluation.values
+    assert "Sliced Wasserstein" in (tmp_path / "README.md").read_text()
 
 
 def test_the_same_seed_trains_the_same_teacher() -> None:

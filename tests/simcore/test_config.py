@@ -57,7 +57,7 @@ def test_every_objective_goes_with_every_distance_weighting_and_time() -> None:
         ({"objective": {"huber_delta": -1}}, "objective.huber_delta", "greater than 0"),
         ({"objective": {"sid_alpha": 3}}, "objective.sid_alpha", "less than or equal to 2"),
         ({"objective": {"distance": "l3"}}, "objective.distance", "'huber' (given: 'l3')"),
-        ({"denoiser": {"weighting": "sid"}}, "denoiser.weighting", "'edm' or 'none'"),
+        ({"denoiser": {"weighting": "sid"}}, "denoiser.weighting", "'edm', 'vp', 'epsilon' or 'none'"),
         (
             {"objective": {"time": LOGNORMAL | {"low": 2, "high": 1}}},
             "objective.time.high",
@@ -69,16 +69,6 @@ def test_every_objective_goes_with_every_distance_weighting_and_time() -> None:
             "objective.time.high",
             "too little to draw from",
         ),
-        (
-            {"objective": {"time": {"law": "discrete_uniform"}}},
-            "denoiser",
-            "denoiser.time.law and objective.time.law must both be discrete_uniform or neither",
-        ),
-        (
-            {"denoiser": {"time": {"law": "discrete_uniform"}}},
-            "denoiser",
-            "denoiser.time.law and objective.time.law must both be discrete_uniform or neither",
-        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_field_and_reason(spec: dict[str, Any], field: str, message: str) -> None:
@@ -89,8 +79,3 @@ def test_what_cannot_be_is_refused_with_its_field_and_reason(spec: dict[str, Any
 
 def test_a_window_is_only_looked_at_where_it_counts() -> None:
     assert parse_spec({"objective": {"time": {"law": "sim", "low": 2, "high": 1}}}).objective.time.low == 2
-
-
-def test_discrete_times_go_with_each_other() -> None:
-    time = {"time": {"law": "discrete_uniform"}}
-    assert parse_spec({"objective": time, "denoiser": time}).denoiser.time.law == "discrete_uniform"

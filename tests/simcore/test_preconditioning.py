@@ -1,11 +1,22 @@
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from simcore.preconditioning import EDMPrecond, IDDPMPrecond, VEPrecond, VPPrecond, iddpm_levels, vp_sigma, vp_time
+from simcore.preconditioning import (
+    DiscreteVPPrecond,
+    EDMPrecond,
+    IDDPMPrecond,
+    VEPrecond,
+    VPPrecond,
+    iddpm_levels,
+    vp_levels,
+    vp_sigma,
+    vp_time,
+)
 from simcore.sampling import heun_times
 
 SIGMAS = [0.03, 0.5, 7.0, 60.0]
@@ -110,6 +121,26 @@ def test_iddpm_rounds_to_the_nearest_level_and_keeps_shape_and_type() -> None:
     assert rounded.dtype == torch.float64
     assert rounded.tolist() == [pytest.approx([levels[500], levels[501]], rel=1e-6)]
     assert torch.equal(denoiser.round_sigma(rounded), rounded)
+
+
+def test_a_discrete_diffusion_knows_its_steps_and_gives_the_noise() -> None:
+    network, x = Recorder(), torch.randn(3, 2, 1, 1)
+    denoiser, levels = DiscreteVPPrecond(network, steps=10), vp_levels(10)
+    assert (denoiser.sigma_min, denoiser.sigma_max) == (levels[0], levels[8])
+    sigma = torch.tensor([levels[0] * 0.5, levels[4] * 1.01, 1e3])
+    out = denoiser(x, sigma)
+    assert network.seen[1].tolist() == pytest.approx([0.1, 0.5, 0.9])
+    for i, s in enumerate(sigma.tolist()):
+        torch.testing.assert_close(network.seen[0][i], x[i] / math.sqrt(1 + s**2))
+        torch.testing.assert_close(out[i], x[i] + s * 3.0)
+    rounded = denoiser.round_sigma(sigma.double())
+    assert rounded.tolist() == pytest.approx([levels[0], levels[4], levels[8]], rel=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 2.0, True, None])
+def test_a_discrete_diffusion_has_a_whole_number_of_steps(steps: Any) -> None:
+    with pytest.raises(ValueError, match="steps has to be a whole number from 2"):
+        DiscreteVPPrecond(nn.Identity(), steps)
 
 
 def test_heuns_times_stay_within_each_networks_range_and_from_80_to_0_002() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from simcore.evaluation import open_evaluator, teacher_source
+from simcore.figures import POINT_SETS
 from simcore.teacher_card import TeacherError, bundled_references, read_card, teacher_folder
 from simcore.teachers import build_denoiser, load_teacher
 
@@ -79,10 +81,42 @@ def test_a_configuration_that_is_not_known_is_refused(change: dict[str, object],
         build_denoiser(config | change)
 
 
-def test_the_bundled_teachers_command_is_the_default_one_and_its_readme_says_what_the_card_says() -> None:
-    from simcore.pretrain_config import PretrainSpec
-    from simcore.pretraining import readme
+@pytest.mark.parametrize("reference", bundled_references())
+def test_a_bundled_teachers_command_is_the_standard_one_and_its_readme_says_what_the_card_says(reference: str) -> None:
+    from simcore.commands.pretrain import reproduce
+    from simcore.datasets import load_dataset
+    from simcore.pretrain_config import standard_spec
+    from simcore.pretraining import denoiser_config, readme
 
-    card = read_card("bundled:digits")
-    assert card.command == "python -m simcore pretrain --dataset digits --out DIR"
-    assert (teacher_folder("bundled:digits") / "README.md").read_text() == readme(card, PretrainSpec())
+    card = read_card(reference)
+    spec = standard_spec(card.dataset)
+    assert card.command == reproduce(spec) == f"python -m simcore pretrain --dataset {card.dataset} --out DIR"
+    assert card.config | denoiser_config(spec, load_dataset(card.dataset)) == card.config
+    assert (teacher_folder(reference) / "README.md").read_text() == readme(card, spec)
+
+
+@pytest.mark.parametrize("name", POINT_SETS)
+def test_a_bundled_teacher_of_points_is_small_and_near_its_data(name: str) -> None:
+    card, denoiser = load_teacher(f"bundled:{name}")
+    assert (teacher_folder(f"bundled:{name}") / "teacher.safetensors").stat().st_size < 200_000
+    assert card.parameters == sum(p.numel() for p in denoiser.parameters())
+    evaluator = open_evaluator(name)
+    measured = evaluator.measure(teacher_source(denoiser, card.image_shape, 0, 18), 2_000)
+    assert measured["sliced_wasserstein"] < 0.06
+    assert measured["precision"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 1}, "steps has to be a whole number from 2, not 1"),
+        ({"img_resolution": 8}, "points have img_resolution 1 and label_dim 0, not 8 and 0"),
+        ({"label_dim": 3}, "points have img_resolution 1 and label_dim 0, not 1 and 3"),
+        ({"depth": 0}, "have to be at least 1"),
+        ({"dropout": 0.1}, "PointMLP has no dropout"),
+        ({"preconditioning": "edm"}, "PointMLP has no steps"),
+    ],
+)
+def test_an_impossible_teacher_of_points_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(TeacherError, match=message):
+        build_denoiser(read_card("bundled:two-moons").config | change)

@@ -11,6 +11,15 @@ def test_the_edm_weight_is_the_inverse_square_of_c_out() -> None:
     torch.testing.assert_close(WEIGHTINGS["edm"](t) * c_out**2, torch.ones_like(t))
 
 
+def test_the_epsilon_weight_turns_the_error_of_the_image_into_that_of_the_noise() -> None:
+    images, noise = torch.randn(2, 8, 1, 2, 2, dtype=torch.float64)
+    t = torch.logspace(-2, 2, 8, dtype=torch.float64)
+    noisy = images + t.view(-1, 1, 1, 1) * noise
+    denoised = torch.zeros_like(images)
+    error = ((noisy - denoised) / t.view(-1, 1, 1, 1) - noise).square().flatten(1).sum(1)
+    torch.testing.assert_close(WEIGHTINGS["epsilon"](t) * (denoised - images).square().flatten(1).sum(1), error)
+
+
 def test_no_weight_is_one() -> None:
     assert WEIGHTINGS["none"](torch.rand(7)).tolist() == [1.0] * 7
 

@@ -51,7 +51,7 @@ export class RunChart extends HTMLElement {
       onCurves: this.redraw,
       onEvents: (events) => {
         for (const event of events) {
-          if (event.type === "evaluation" && event.source === "teacher") this.teacher = event.values["frechet"] ?? null;
+          if (event.type === "evaluation" && event.source === "teacher") this.teacher = event.values[this.names[0]!] ?? null;
         }
       },
     });
@@ -59,7 +59,7 @@ export class RunChart extends HTMLElement {
 
   private readTeacher(): void {
     const row = document.querySelector('run-evaluations tr[data-source="teacher"]');
-    const text = row?.getAttribute("data-value-frechet");
+    const text = row?.getAttribute(`data-value-${this.names[0]}`);
     if (text) this.teacher = Number(text);
   }
 

@@ -1,6 +1,6 @@
 import htmx from "htmx.org";
 import { find } from "../lib/dom.ts";
-import { count, distance, duration, speed } from "../lib/format.ts";
+import { count, duration, inForm, speed } from "../lib/format.ts";
 import type { Action, Evaluation, RunEvent, StateMove } from "../lib/protocol.ts";
 import type { Status } from "../lib/socket.ts";
 import { joinRun } from "./run-page.ts";
@@ -67,8 +67,9 @@ export class RunHeader extends HTMLElement {
   }
 
   private showFigure(evaluation: Evaluation): void {
-    const value = evaluation.values["frechet"];
-    if (value !== undefined) this.write(evaluation.source === "teacher" ? "teacher-frechet" : "frechet", distance(value));
+    const { figure, form } = find<HTMLElement>(this, "[data-figure]").dataset;
+    const value = evaluation.values[figure!];
+    if (value !== undefined) this.write(evaluation.source, inForm(value, form!));
   }
 
   private move(move: StateMove): void {

@@ -1,5 +1,5 @@
 import { find, make } from "../lib/dom.ts";
-import { bytes, count, distance, moment } from "../lib/format.ts";
+import { bytes, count, inForm, moment } from "../lib/format.ts";
 import { survives, type Checkpoint, type Evaluation, type RunEvent, type StateMove } from "../lib/protocol.ts";
 import { joinRun } from "./run-page.ts";
 
@@ -44,14 +44,21 @@ abstract class RunTable extends HTMLElement {
 export class RunEvaluations extends RunTable {
   override connectedCallback(): void {
     super.connectedCallback();
-    for (const row of this.body.querySelectorAll<HTMLElement>("tr")) fill(row);
+    for (const row of this.body.querySelectorAll<HTMLElement>("tr")) this.fill(row);
     this.update();
+  }
+
+  /** The columns of figures, the headline first. */
+  private get figures(): DOMStringMap[] {
+    return [...this.querySelectorAll<HTMLElement>("th[data-figure]")].map((head) => head.dataset);
   }
 
   protected override update(): void {
     super.update();
-    const students = [...this.body.querySelectorAll('tr[data-source="student"]')].map(frechetOf);
-    const teacher = frechetOf(this.body.querySelector('tr[data-source="teacher"]'));
+    const headline = this.figures[0]!["figure"]!;
+    const headlineOf = (row: Element | null): number => valueOf(row, headline) ?? NaN;
+    const students = [...this.body.querySelectorAll('tr[data-source="student"]')].map(headlineOf);
+    const teacher = headlineOf(this.body.querySelector('tr[data-source="teacher"]'));
     const [now, first] = [students.at(0) ?? NaN, students.length > 1 ? students.at(-1)! : NaN];
     const parts = [
       now / teacher > 0 ? `${ratio(now / teacher)} the teacher’s` : "",
@@ -63,13 +70,25 @@ export class RunEvaluations extends RunTable {
   protected take(event: RunEvent): void {
     if (event.type !== "evaluation") return;
     const row = evaluationRow(event);
-    fill(row);
+    this.fill(row);
     this.add(row);
+  }
+
+  private fill(row: HTMLElement): void {
+    const { source, step, samples, nfe } = row.dataset;
+    const values = this.figures.map(({ figure, form }) => {
+      const value = valueOf(row, figure!);
+      return value === null ? "–" : inForm(value, form!);
+    });
+    const number = (text: string): HTMLElement => make("td", text, { class: "num" });
+    const cells = [source === "teacher" ? "–" : count(Number(step)), ...values, count(Number(samples)), nfe ?? ""];
+    row.replaceChildren(make("td", source), ...cells.map(number));
   }
 }
 
-function frechetOf(row: Element | null): number {
-  return Number(row?.getAttribute("data-value-frechet") ?? NaN);
+function valueOf(row: Element | null, figure: string): number | null {
+  const text = row?.getAttribute(`data-value-${figure}`) ?? null;
+  return text === null ? null : Number(text);
 }
 
 /** 1.29 → "1.3×", 81.2 → "81×". */
@@ -82,24 +101,6 @@ function evaluationRow(evaluation: Evaluation): HTMLElement {
   const row = make("tr", "", { "data-source": source, "data-step": `${step}`, "data-samples": `${samples}`, "data-nfe": `${nfe}` });
   for (const [name, value] of Object.entries(evaluation.values)) row.setAttribute(`data-value-${name}`, String(value));
   return row;
-}
-
-function fill(row: HTMLElement): void {
-  const value = (name: string, write: (value: number) => string): string => {
-    const text = row.getAttribute(`data-value-${name}`);
-    return text === null ? "–" : write(Number(text));
-  };
-  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-  const { source, step, samples, nfe } = row.dataset;
-  const cells = [
-    value("frechet", distance),
-    value("frechet_heldout", distance),
-    value("accuracy", percent),
-    count(Number(samples)),
-    nfe ?? "",
-  ];
-  const number = (text: string): HTMLElement => make("td", text, { class: "num" });
-  row.replaceChildren(make("td", source), number(source === "teacher" ? "–" : count(Number(step))), ...cells.map(number));
 }
 
 export class RunCheckpoints extends RunTable {

@@ -124,11 +124,12 @@ function nearest(grids: SampleGrid[], step: number): number {
 function showGrid(figure: HTMLElement, grid: SampleGrid): void {
   const image = find<HTMLImageElement>(figure, "img");
   const box = find<HTMLElement>(figure, ".grid-box");
-  const rows = Math.ceil(grid.count / grid.columns);
-  box.style.aspectRatio = `${grid.columns} / ${rows}`;
+  const scatter = grid.columns === 0;
+  box.style.aspectRatio = scatter ? "1" : `${grid.columns} / ${Math.ceil(grid.count / grid.columns)}`;
+  image.classList.toggle("pixels", !scatter);
   if (box instanceof HTMLButtonElement) box.disabled = false;
   find(figure, "[data-caption]").textContent = `NFE ${count(grid.nfe)}`;
-  image.alt = `${count(grid.count)} images of the ${grid.source}${grid.source === "student" ? ` at step ${count(grid.step)}` : ""}`;
+  image.alt = `${count(grid.count)} ${scatter ? "points" : "images"} of the ${grid.source}${grid.source === "student" ? ` at step ${count(grid.step)}` : ""}`;
   image.hidden = false;
   if (image.getAttribute("src") !== grid.url) image.src = grid.url; // the old picture stays until the new one is decoded
 }

@@ -16,9 +16,9 @@ export function figure(value: number): string {
   return value.toLocaleString("en", { minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
 }
 
-/** A Fréchet distance, as tables and templates write it: 2.06. */
-export function distance(value: number): string {
-  return value.toFixed(2);
+/** A figure of merit in its `form`, a number of decimals or "percent", as the server writes it: 2.06, 99.3 %. */
+export function inForm(value: number, form: string): string {
+  return form === "percent" ? `${(100 * value).toFixed(1)} %` : value.toFixed(Number(form));
 }
 
 /** As `figure`, as short as can be: for axes. */

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
 from simcore.datasets import DATASETS, SOURCES, load_dataset
+from simcore.figures import POINT_SETS
+from simcore.point_sets import draw_points, gaussian_centres
 
 
 @pytest.mark.parametrize(("name", "count", "side"), [("digits", 1797, 8), ("mnist", 5000, 32)])
@@ -29,10 +32,35 @@ def test_mnist_is_padded_with_background() -> None:
     assert images[:, :, :2].max() == images[:, :, :, -2:].max() == -1
 
 
+@pytest.mark.parametrize("name", POINT_SETS)
+def test_points_are_images_of_one_pixel_without_classes_and_about_as_wide_as_the_unit_normal(name: str) -> None:
+    data = load_dataset(name)
+    assert (data.image_shape, data.classes) == ((2, 1, 1), 0)
+    assert (len(data.train), len(data.heldout)) == (80_000, 20_000)
+    points = data.train.batch(torch.arange(80_000)).flatten(1)
+    assert points.mean(0).abs().max() < 0.03
+    assert points.std(0).tolist() == pytest.approx([1, 1], abs=0.2)
+    assert points.abs().max() < 2.5
+
+
+def test_the_points_lie_where_their_distributions_say() -> None:
+    gaussians, board = (draw_points(name, 10_000, seed=3) for name in ("eight-gaussians", "checkerboard"))
+    distances = np.linalg.norm(gaussians[:, None] - gaussian_centres(), axis=2)
+    counts = np.bincount(distances.argmin(1), minlength=8)
+    assert np.abs(counts / 10_000 - 1 / 8).max() < 0.02
+    assert (distances.min(1) ** 2).mean() == pytest.approx(2 * 0.1**2, rel=0.05)
+    assert set(np.floor(board).sum(1) % 2) == {0}
+    assert np.abs(board).max() < 2
+
+
+def test_other_seeds_draw_other_points() -> None:
+    assert not np.array_equal(draw_points("two-moons", 5, 0), draw_points("two-moons", 5, 1))
+
+
 def test_every_data_set_names_its_source() -> None:
     assert set(SOURCES) == set(DATASETS)
 
 
 def test_an_unknown_data_set_is_refused_naming_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown data set 'cifar'; known data sets: digits, mnist"):
+    with pytest.raises(ValueError, match="unknown data set 'cifar'; known data sets: checkerboard, digits, eight-gau"):
         load_dataset("cifar")

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from simcore.presets import find_preset
 from studio.catalog.models import Teacher
+from studio.catalog.services import bundled_teachers_register
 from studio.jobs.lifecycle import JobState
 from studio.jobs.services import job_end
 from studio.runs.models import Run
@@ -129,6 +130,26 @@ def test_a_row_shows_progress_and_the_latest_figures(ada: Client, launch: Any) -
     assert 'value="20"' in row
     assert "500 / 2,500" in row
     assert 'data-state="running"' in row
+
+
+def test_a_run_of_points_is_judged_by_their_own_figures(ada: Client, user: Any, redis_server: None) -> None:
+    bundled_teachers_register()
+    spec = find_preset("toy-2d").spec
+    run = run_create(owner=user, name="toy", preset="toy-2d", spec=spec)
+    record(
+        claim(),
+        started(),
+        evaluation(0, "teacher", sliced_wasserstein=0.0195, precision=0.97, modes=8.0),
+        evaluation(0, sliced_wasserstein=0.3735, precision=0.07, modes=0.0),
+    )
+    row = rows_html([run.pk])[run.pk]
+    assert "0.3735" in row
+    assert "teacher 0.0195" in row
+    page = ada.get(f"/runs/{run.pk}/").content.decode()
+    heads = re.findall(r'<th [^>]*data-figure="(\w+)" data-form="(\w+)"', page)
+    assert heads == [("sliced_wasserstein", "4"), ("precision", "percent"), ("modes", "0")]
+    assert 'data-series="sliced_wasserstein"' in page
+    assert "frechet" not in page
 
 
 def test_a_row_says_why_a_run_failed_and_what_was_asked_of_it(ada: Client, launch: Any) -> None:

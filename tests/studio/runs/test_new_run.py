@@ -328,6 +328,6 @@ def test_times_that_do_not_fit_the_teacher_are_named_beside_their_field(ada: Cli
 
 
 def test_a_combination_that_cannot_be_is_named(ada: Client) -> None:
-    page = post(ada, objective__time__law="discrete_uniform").content.decode()
-    assert "denoiser.time.law and objective.time.law must both be discrete_uniform or neither" in page
+    page = post(ada, performance__accumulation="7").content.decode()
+    assert "devices × accumulation = 7 has to divide the batch size" in page
     assert not Run.objects.exists()
