@@ -15,6 +15,7 @@ from studio.common.permissions import may_view
 from studio.jobs.hub import Subscription, hub
 from studio.jobs.publisher import JOBS_GROUP, job_group
 from studio.jobs.selectors import event_seq, events_after, unsettled_jobs
+from studio.operations.metrics import DELIVERED
 from studio.runs.rows import rows_html
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
+        """Watchers have nothing to say: whatever they send is not even decoded."""
 
     async def _guarded(self) -> None:
         try:
@@ -85,6 +89,7 @@ class RunConsumer(LiveConsumer):
 
     async def _send_events(self, events: list[dict[str, Any]]) -> None:
         await self.send_json({"type": "events", "events": events})
+        DELIVERED.inc(len(events))
         self._seq = events[-1]["seq"]
 
 
