@@ -60,7 +60,14 @@ class JsonLines(JsonFormatter):
             rename_fields={"levelname": "level", "name": "logger"},
             timestamp="time",
             # Django attaches objects; what stays is text and numbers.
-            reserved_attrs=[*vars(logging.makeLogRecord({})), "asctime", "context", "request", "color_message", "taskName"],
+            reserved_attrs=[
+                *vars(logging.makeLogRecord({})),
+                "asctime",
+                "context",
+                "request",
+                "color_message",
+                "taskName",
+            ],
         )
 
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from studio.celery import LIGHT_QUEUE, RUNS_QUEUE
 from studio.common.redis_server import redis_command
 from studio.common.supervisor import Program
 from studio.environment import Environment
@@ -53,8 +52,8 @@ def beat_schedule(environment: Environment) -> Path:
 # What `manage.py start` can become, by name.
 PROGRAMS: dict[str, Callable[[Environment], Program]] = {
     "web": web_program,
-    RUNS_QUEUE: lambda environment: worker_program(environment, RUNS_QUEUE, 1),
-    LIGHT_QUEUE: lambda environment: worker_program(environment, LIGHT_QUEUE, 2),
+    "runs": lambda environment: worker_program(environment, "runs", 1),
+    "light": lambda environment: worker_program(environment, "light", 2),
     "beat": beat_program,
 }
 

@@ -75,7 +75,9 @@ def test_names_follow_prometheus_and_each_has_a_help_text(client: Client, run: A
         assert re.search(rf"^# HELP {name} \S.*$", text, re.M), name
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer é"])
+@pytest.mark.parametrize(
+    "authorization", ["", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer é"]
+)
 def test_without_the_token_strangers_read_nothing(client: Client, db: None, token: Any, authorization: str) -> None:
     response = client.get("/metrics", headers={"Authorization": authorization})
     assert response.status_code == 401
