@@ -30,9 +30,11 @@ def _ring_schedule(queue: str) -> dict[str, object]:
     }
 
 
-@setup_logging.connect
 def _keep_logging(**_: object) -> None:
     """Celery leaves logging alone where somebody listens: Django's settings hold for workers, too."""
+
+
+setup_logging.connect(_keep_logging)
 
 
 app = Celery("studio")

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpRequest
 from pythonjsonlogger.json import JsonFormatter
 
-_fields: ContextVar[Mapping[str, Any]] = ContextVar("log_fields", default={})
+_fields: ContextVar[Mapping[str, Any]] = ContextVar("log_fields", default=MappingProxyType({}))
 _request: ContextVar[HttpRequest | None] = ContextVar("log_request", default=None)
 
 
@@ -51,23 +52,19 @@ class ContextFilter(logging.Filter):
         return True
 
 
+# What others attach to a record: objects, copies of the message, numbers of no interest.
+NOT_SHOWN = ("asctime", "context", "request", "status_code", "color_message", "taskName")
+
+
 class JsonLines(JsonFormatter):
-    """One JSON object a line: time (ISO 8601, UTC), level, logger, message, the context, exc_info where there is one."""
+    """One JSON object a line: time (ISO 8601, UTC), level, logger, message, the context, exc_info with a traceback."""
 
     def __init__(self) -> None:
         super().__init__(
             "%(levelname)s %(name)s %(message)s",
             rename_fields={"levelname": "level", "name": "logger"},
             timestamp="time",
-            # Django attaches objects; what stays is text and numbers.
-            reserved_attrs=[
-                *vars(logging.makeLogRecord({})),
-                "asctime",
-                "context",
-                "request",
-                "color_message",
-                "taskName",
-            ],
+            reserved_attrs=[*vars(logging.makeLogRecord({})), *NOT_SHOWN],
         )
 
 

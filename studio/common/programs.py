@@ -23,7 +23,8 @@ def web_program(environment: Environment) -> Program:
     """The ASGI server."""
     command = [
         sys.executable, "-m", "uvicorn", "studio.asgi:application", "--host", environment.host,
-        "--port", str(environment.port), "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3", "--ws-max-size", "4096",
+        "--port", str(environment.port), "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3",
+        "--ws-max-size", "4096",
     ]  # fmt: skip
     return _program(environment, "web", command, stop_seconds=10)
 

@@ -64,15 +64,12 @@ class StudioCollector(Collector):
 
 def _jobs() -> Metric:
     family = GaugeMetricFamily("simstudio_jobs", "Jobs by kind and state.", labels=("kind", "state"))
-    counts = {(row["kind"], row["state"]): row["count"] for row in _counted("kind", "state")}
+    rows = Job.objects.values_list("kind", "state").annotate(Count("pk")).order_by()
+    counts = {(kind, state): count for kind, state, count in rows}
     for kind in sorted({kind for kind, _ in counts}):
         for state in JobState.values:
             family.add_metric((kind, state), counts.get((kind, state), 0))
     return family
-
-
-def _counted(*fields: str) -> Iterator[dict[str, object]]:
-    yield from Job.objects.values(*fields).annotate(count=Count("pk")).order_by(*fields)
 
 
 def _oldest() -> Metric:

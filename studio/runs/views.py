@@ -76,9 +76,7 @@ def new_run(request: HttpRequest) -> HttpResponse:
         "preset": preset.name,
         "presets": list(PRESETS.values()),
         "teachers": Teacher.objects.all(),
-        "estimate": _estimate(form)
-        if form.is_bound
-        else _estimate_preset(preset, request.GET.get("teacher", "").replace("\0", "")),
+        "estimate": _estimate(form) if form.is_bound else _estimate_preset(preset, request.GET.get("teacher", "")),
     }
     return render(request, "runs/new.html", context, status=422 if form.errors else 200)
 
@@ -105,7 +103,8 @@ def _estimate(form: NewRunForm) -> Estimate:
 
 
 def _estimate_preset(preset: Preset, reference: str) -> Estimate:
-    teacher = Teacher.objects.filter(reference=reference or preset.spec.teacher).first()
+    asked = reference.replace("\0", "") or preset.spec.teacher  # PostgreSQL refuses NUL in a text
+    teacher = Teacher.objects.filter(reference=asked).first()
     return estimate(preset.spec, teacher) if teacher else Estimate(notes=["Choose a teacher to see an estimate."])
 
 
