@@ -18,8 +18,8 @@ from django.conf import settings
 from studio.environment import PROJECT
 from tests.stack import Stack, Visitor, wait_for
 
-SHORT = {
-    "iterations": 6,
+LONG = {
+    "iterations": 5_000,
     "batch_size": 8,
     "threads": 1,
     "evaluation.every": 0,
@@ -27,7 +27,22 @@ SHORT = {
     "schedule.samples_every": 3,
     "schedule.checkpoint_every": 3,
 }
-LONG = {**SHORT, "iterations": 5_000}
+
+# A finished run without the time that training takes, and one for the worker.
+LAUNCHING = f"""
+from studio.jobs.services import job_end
+from studio.runs.distillation import run_folder
+from tests.launch import launch
+from tests.studio.builders import checkpoint, claim, metrics, record, started, token_of
+launch({LONG!r})
+job = claim()
+path = run_folder(job.pk) / "attempts/1/checkpoints/1.safetensors"
+path.parent.mkdir(parents=True)
+path.write_bytes(b"full")
+record(job, started(), metrics(1), checkpoint(1))
+job_end(job.pk, token_of(job), "succeeded", result={{"student_frechet": 3.3}})
+print(job.pk, launch({LONG!r}))
+"""
 
 
 def new_database() -> str:
@@ -76,14 +91,18 @@ def test_a_studio_goes_on_elsewhere_from_its_backup(tmp_path: Path) -> None:
     archive = tmp_path / "studio.tar.gz"
     with Stack(tmp_path / "old" / "data", new_database()) as old:
         port = old.start_web()
+        finished, paused = map(int, old.manage(LAUNCHING).split()[-2:])
         old.start_worker()
         old.start_beat()
-        launching = f"from tests.launch import launch; print(launch({SHORT!r}), launch({LONG!r}))"
-        finished, paused = map(int, old.manage(launching).split()[-2:])
-        addresses = ["/runs/", f"/runs/{finished}/", f"/runs/{paused}/", f"/runs/{finished}/log/"]
+        addresses = [
+            "/runs/",
+            f"/runs/{finished}/",
+            f"/runs/{paused}/",
+            f"/runs/{finished}/log/",
+            f"/runs/{finished}/checkpoints/1/",
+        ]
         visitor = Visitor(port)
         pause(old, visitor, paused)
-        assert state(old, finished) == "succeeded"
         assert "the database and " in command(old, "backup", "--out", archive)
         before = pages(visitor, addresses)
         files = sorted(path.relative_to(old.folder) for path in (old.folder / "runs").rglob("*"))

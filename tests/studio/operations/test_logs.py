@@ -106,6 +106,18 @@ def test_text_lines_end_with_the_fields(output: Output) -> None:
     assert output.text.endswith(" WARNING studio.test: disk is nearly full run_id=7\n")
 
 
+def test_a_workers_lines_say_which_run_and_attempt(run: Any, output: Output, settings: Any, tmp_path: Any) -> None:
+    from workers.tasks import WORKER, work
+
+    settings.RUNS_FOLDER = tmp_path / "runs"
+    settings.RUNS_FOLDER.write_text("a file in the folder's place")
+    work("runs")
+    begun, broken = output.of("workers.tasks") + output.of("workers.attempt")
+    assert "cannot be used" in broken["message"]
+    for line in (begun, broken):
+        assert (line["run_id"], line["attempt"], line["worker"]) == (run.pk, 1, WORKER)
+
+
 @pytest.mark.parametrize("program", ["web", "worker"])
 def test_every_program_writes_json_where_it_is_asked_to(program: str, tmp_path: Any) -> None:
     """Uvicorn and Celery configure logging themselves, unless they are kept from it."""
