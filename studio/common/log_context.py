@@ -84,6 +84,8 @@ def logging_settings(style: str) -> dict[str, Any]:
             # Celery tells of every doorbell.
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
+            # Machines read JSON lines; a file on one person's disk would only grow.
+            "studio.requests": {"level": "INFO" if style == "json" else "WARNING"},
             # They bring handlers of their own, which write another format.
             "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
             "django.server": {"level": "INFO", "handlers": [], "propagate": True},

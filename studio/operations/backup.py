@@ -6,6 +6,7 @@ the files are copied, nothing is left but the row, as after any deletion.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import gzip
 import os
@@ -25,7 +26,7 @@ from studio.operations.dump import applied_migrations, dump_database
 # Made anew wherever the studio starts, or copied by other means. Everything else in the data folder is kept.
 LEFT_OUT = (
     "studio.sqlite3*", "redis", "redis.sock", "logs", "beat", "celerybeat-schedule*", "up.lock", "secret_key*",
-    "before-restore-*", ".restore-*",
+    "backups", "before-restore-*", ".restore-*",
 )  # fmt: skip
 
 
@@ -37,6 +38,7 @@ def backup(target: Path, *, with_secret_key: bool = False) -> Manifest:
         raise BackupProblem("there is no secret key in the data folder: it comes from SIMSTUDIO_SECRET_KEY")
     draft = target.with_name(f"{target.name}.part")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with (
             open(descriptor, "wb") as file,
@@ -48,7 +50,8 @@ def backup(target: Path, *, with_secret_key: bool = False) -> Manifest:
     except OSError as error:
         raise BackupProblem(f"{target} cannot be written: {error.strerror or error}") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
     return manifest
 
 

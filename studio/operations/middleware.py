@@ -1,4 +1,4 @@
-"""The outermost middleware: health, request ids, a log line and the measures of every request."""
+"""Middleware: health; request ids, a log line and the measures of every request that is not for a static file."""
 
 from __future__ import annotations
 

@@ -39,10 +39,13 @@ def output(request: pytest.FixtureRequest) -> Iterator[Output]:
     handler = logging.StreamHandler(written.stream)
     handler.setFormatter(configurator.configure_formatter(configurator.config["formatters"][request.param]))
     handler.addFilter(configurator.configure_filter(configurator.config["filters"]["context"]))
-    root = logging.getLogger()
+    root, requests = logging.getLogger(), logging.getLogger("studio.requests")
+    level = requests.level
+    requests.setLevel(configurator.config["loggers"]["studio.requests"]["level"])
     root.addHandler(handler)
     yield written
     root.removeHandler(handler)
+    requests.setLevel(level)
 
 
 def test_a_request_is_one_line_that_says_who_what_and_which(ada: Client, user: Any, output: Output) -> None:
