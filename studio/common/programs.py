@@ -24,7 +24,7 @@ def web_program(environment: Environment) -> Program:
     command = [
         sys.executable, "-m", "uvicorn", "studio.asgi:application", "--host", environment.host,
         "--port", str(environment.port), "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3",
-        "--ws-max-size", "4096",
+        "--ws-max-size", "4096", "--ws-per-message-deflate", "false",
     ]  # fmt: skip
     return _program(environment, "web", command, stop_seconds=10)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from typing import Any
 from urllib.parse import parse_qs
@@ -81,14 +82,20 @@ class RunConsumer(LiveConsumer):
         if message is None or (fresh and fresh[0]["seq"] != self._seq + 1):
             await self._replay(job_id)
         elif fresh:
-            await self._send_events(fresh)
+            await self._send_events(fresh, shared=message)
 
     async def _replay(self, job_id: int) -> None:
         while events := await database_sync_to_async(events_after)(job_id, self._seq, REPLAY_BATCH):
             await self._send_events(events)
 
-    async def _send_events(self, events: list[dict[str, Any]]) -> None:
-        await self.send_json({"type": "events", "events": events})
+    async def _send_events(self, events: list[dict[str, Any]], shared: dict[str, Any] | None = None) -> None:
+        """`shared` is the message that all watchers of the run have received: its text is made once for all of them."""
+        if shared is not None and len(events) == len(shared["events"]):
+            if "text" not in shared:
+                shared["text"] = json.dumps({"type": "events", "events": events})
+            await self.send(text_data=shared["text"])
+        else:
+            await self.send_json({"type": "events", "events": events})
         DELIVERED.inc(len(events))
         self._seq = events[-1]["seq"]
 

@@ -19,10 +19,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import websockets
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started by its path, it finds the other tests' tools
 
+from studio.common.supervisor import Program
 from studio.environment import PROJECT
 from tests.stack import Stack, Visitor, wait_for
 
@@ -117,7 +119,14 @@ def start_worker(stack: Stack, options: argparse.Namespace) -> subprocess.Popen[
     return subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **stack.variables})
 
 
-def report(watchers: list[Watcher], options: argparse.Namespace) -> None:
+def cpu_seconds(program: Program) -> float:
+    """What the process has used so far."""
+    assert program.process is not None
+    times = psutil.Process(program.process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def report(watchers: list[Watcher], options: argparse.Namespace, web_seconds: float) -> None:
     expected = int(options.rate * options.seconds)
     deliveries = [pair for watcher in watchers for pair in watcher.arrivals.values()]
     latencies = np.array([came - sent for sent, came in deliveries])
@@ -126,6 +135,7 @@ def report(watchers: list[Watcher], options: argparse.Namespace) -> None:
     sent = sorted({sent for sent, _ in deliveries})
     print(f"{len(watchers)} watchers, {expected} events at {(len(sent) - 1) / (sent[-1] - sent[0]):.1f}/s")
     print(f"deliveries {len(latencies)}, missing {missing}; load average {os.getloadavg()[0]:.1f}")
+    print(f"the web server used {web_seconds / options.seconds:.2f} of a core")
     print(f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms, slowest {1000 * latencies.max():.0f} ms")
     met = missing == 0 and p95 < 1000 * AIM_SECONDS
     print(f"aim: none missing, p95 under {1000 * AIM_SECONDS:.0f} ms: {'met' if met else 'NOT met'}")
@@ -140,9 +150,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Stack(Path(name) / "data", lease_seconds=15) as stack:
         stack.port = stack.start_web()
         run = stack.launch({"iterations": int(options.rate * options.seconds)})
-        watchers = asyncio.run(watch_all(stack, Visitor(stack.port), run, options))
+        web = stack.programs[-1]
+        visitor = Visitor(stack.port)
+        before = cpu_seconds(web)
+        watchers = asyncio.run(watch_all(stack, visitor, run, options))
+        web_seconds = cpu_seconds(web) - before
         wait_for(lambda: stack.job(run)["state"] == "succeeded", 10, "the run has ended")
-    report(watchers, options)
+    report(watchers, options, web_seconds)
 
 
 if __name__ == "__main__":
