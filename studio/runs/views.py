@@ -62,6 +62,7 @@ def new_run(request: HttpRequest) -> HttpResponse:
     """The form, and launching what it says."""
     require(may_create(request.user), "launch runs")
     preset = _preset(request)
+    teacher = request.GET.get("teacher", "").replace("\0", "")  # PostgreSQL refuses NUL in a text
     if request.method == "POST":
         form = NewRunForm(request.POST, preset=preset)
         if form.is_valid():
@@ -70,13 +71,13 @@ def new_run(request: HttpRequest) -> HttpResponse:
             )
             return redirect("runs:detail", run.pk)
     else:
-        form = NewRunForm(preset=preset, teacher=request.GET.get("teacher", ""))
+        form = NewRunForm(preset=preset, teacher=teacher)
     context = {
         "form": form,
         "preset": preset.name,
         "presets": list(PRESETS.values()),
         "teachers": Teacher.objects.all(),
-        "estimate": _estimate(form) if form.is_bound else _estimate_preset(preset, request.GET.get("teacher", "")),
+        "estimate": _estimate(form) if form.is_bound else _estimate_preset(preset, teacher),
     }
     return render(request, "runs/new.html", context, status=422 if form.errors else 200)
 
@@ -103,8 +104,7 @@ def _estimate(form: NewRunForm) -> Estimate:
 
 
 def _estimate_preset(preset: Preset, reference: str) -> Estimate:
-    asked = reference.replace("\0", "") or preset.spec.teacher  # PostgreSQL refuses NUL in a text
-    teacher = Teacher.objects.filter(reference=asked).first()
+    teacher = Teacher.objects.filter(reference=reference or preset.spec.teacher).first()
     return estimate(preset.spec, teacher) if teacher else Estimate(notes=["Choose a teacher to see an estimate."])
 
 
