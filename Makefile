@@ -21,6 +21,7 @@ proof: setup-dev
 
 bench: setup-dev
 	$(BIN)/python tests/bench/overhead.py
+	$(BIN)/python tests/bench/live.py
 	$(BIN)/python tests/bench/digits.py
 	$(BIN)/python -m simcore ablate --base digits-demo --iterations 500 --seeds 3 --out var/bench/ablation
 

@@ -6,6 +6,7 @@ import logging
 import os
 
 from celery import Celery
+from celery.signals import setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "studio.settings")
 
@@ -29,6 +30,13 @@ def _ring_schedule(queue: str) -> dict[str, object]:
     }
 
 
+def _keep_logging(**_: object) -> None:
+    """Celery leaves logging alone where somebody listens: Django's settings hold for workers, too."""
+
+
+setup_logging.connect(_keep_logging)
+
+
 app = Celery("studio")
 app.conf.update(
     broker_url=settings.ENVIRONMENT.redis_address(0, for_celery=True),
@@ -44,6 +52,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     timezone="UTC",
+    beat_sync_every=1,  # its file then tells that it is alive
     beat_schedule={
         **{f"ring {queue}": _ring_schedule(queue) for queue in QUEUES},
         "reap": {

@@ -7,7 +7,7 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -42,12 +42,21 @@ class Environment(BaseSettings):
     stop_seconds: float = Field(
         60.0, ge=1, le=3600, description="Time a trainer has to checkpoint when its worker stops."
     )
+    log: Literal["text", "json"] = Field("text", description="Log lines for people, or one JSON object a line.")
+    metrics_token: str = Field("", description="Lets Prometheus read /metrics; empty: administrators only.")
     demo: bool = Field(True, description="Queue the demo distillation on the first start.")
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _long(cls, value: str) -> str:
+        if value and len(value) < 16:
+            raise ValueError("must have at least 16 characters; leave it empty to let administrators only read")
+        return value
 
     @field_validator("data")
     @classmethod
@@ -105,7 +114,8 @@ def load_environment() -> Environment:
         first = error.errors()[0]
         name = "SIMSTUDIO_" + "_".join(str(part) for part in first["loc"][:1]).upper()
         message = first["msg"].removeprefix("Value error, ")
-        shown = "" if name.endswith("_URL") else f"={first['input']!r}"  # a URL may hold a password
+        secret = name.endswith(("_URL", "_TOKEN", "_KEY"))  # a URL may hold a password
+        shown = "" if secret else f"={first['input']!r}"
         raise EnvironmentProblem(f"{name}{shown}: {message}") from None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import dj_database_url
 from csp.constants import NONE, SELF
 
+from studio.common.log_context import logging_settings
 from studio.environment import PROJECT, load_environment, secret_key
 
 ENVIRONMENT = load_environment()
@@ -34,12 +35,15 @@ INSTALLED_APPS = [
     "studio.jobs",
     "studio.runs",
     "studio.common",
+    "studio.operations",
 ]
 
 MIDDLEWARE = [
+    "studio.operations.middleware.health",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "studio.operations.middleware.requests",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -139,10 +143,4 @@ STOP_SECONDS = ENVIRONMENT.stop_seconds
 # A run that is interrupted this often without a new checkpoint between is failed, not tried again.
 MAX_INTERRUPTIONS = 5
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-}
+LOGGING = logging_settings(ENVIRONMENT.log)

@@ -6,6 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from studio.accounts.views import ChangePassword, SignIn
+from studio.operations.views import metrics
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="runs:list")),
@@ -13,5 +14,6 @@ urlpatterns = [
     path("sign-out/", login_not_required(LogoutView.as_view()), name="sign-out"),
     path("password/", ChangePassword.as_view(), name="password"),
     path("runs/", include("studio.runs.urls")),
+    path("metrics", metrics, name="metrics"),
     path("api/v1/", include("studio.api.urls")),
 ]

@@ -44,7 +44,8 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 class Stack:
     """Redis, web servers, workers and beat; each can be started, stopped and killed by itself."""
 
-    def __init__(self, folder: Path, database_url: str = "", **settings: object) -> None:
+    def __init__(self, folder: Path, database_url: str = "", *, set_up: bool = True, **settings: object) -> None:
+        self._set_up = set_up
         self.variables = {
             "DJANGO_SETTINGS_MODULE": "studio.settings",
             "SIMSTUDIO_DATA": str(folder),
@@ -62,6 +63,8 @@ class Stack:
     def __enter__(self) -> Stack:
         self.redis = self.start(redis_program(self.environment))
         wait_for_redis(self.environment, self.redis.log)
+        if not self._set_up:
+            return self
         self.manage(
             "from studio.common.setup import set_up; set_up(demo=False); "
             "from studio.accounts.models import User; "

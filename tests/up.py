@@ -29,12 +29,13 @@ class Up:
             "SIMSTUDIO_DEMO": "0",
             "DJANGO_SETTINGS_MODULE": "studio.settings",
         }
+        self._environment = environment | variables
         self._output = folder.with_name(f"{folder.name}-output-{time.monotonic_ns()}")
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "up"],
                 cwd=PROJECT,
-                env=environment | variables,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -44,6 +45,15 @@ class Up:
     @property
     def output(self) -> str:
         return self._output.read_text()
+
+    def shell(self, code: str) -> str:
+        """Run Python inside this studio's Django; returns what it printed."""
+        command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", code]
+        result = subprocess.run(
+            command, cwd=PROJECT, env=self._environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     def wait_until_ready(self) -> None:
         wait_for(lambda: READY.search(self.output) or self.process.poll() is not None, 90, "the studio is ready")

@@ -11,6 +11,7 @@ from typing import Any
 from celery.signals import worker_shutting_down
 
 from studio.celery import app
+from studio.common.log_context import log_fields
 from studio.jobs.services import job_claim, jobs_reap
 from workers.attempt import run_attempt
 
@@ -29,8 +30,9 @@ def _stop(**_: Any) -> None:
 def work(queue: str) -> None:
     """Claim and do the jobs of a queue until none is left."""
     while not stopping.is_set() and (job := job_claim(queue=queue, worker=WORKER)) is not None:
-        logger.info("job %s: attempt %s begins", job.pk, job.attempt)
-        run_attempt(job, stopping)
+        with log_fields(run_id=job.pk, attempt=job.attempt, worker=WORKER):
+            logger.info("job %s: attempt %s begins", job.pk, job.attempt)
+            run_attempt(job, stopping)
 
 
 @app.task(name="workers.reap")

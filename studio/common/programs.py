@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from studio.common.redis_server import redis_command
 from studio.common.supervisor import Program
@@ -22,6 +24,7 @@ def web_program(environment: Environment) -> Program:
     command = [
         sys.executable, "-m", "uvicorn", "studio.asgi:application", "--host", environment.host,
         "--port", str(environment.port), "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3",
+        "--ws-max-size", "4096", "--ws-per-message-deflate", "false",
     ]  # fmt: skip
     return _program(environment, "web", command, stop_seconds=10)
 
@@ -37,8 +40,23 @@ def worker_program(environment: Environment, queue: str, slots: int) -> Program:
 
 def beat_program(environment: Environment) -> Program:
     """The clock that rings for work and calls the reaper."""
-    schedule = str(environment.data / "celerybeat-schedule")
-    return _program(environment, "beat", _celery("beat", "--schedule", schedule, "--pidfile", ""), stop_seconds=10)
+    schedule = beat_schedule(environment)
+    schedule.parent.mkdir(parents=True, exist_ok=True)
+    return _program(environment, "beat", _celery("beat", "--schedule", str(schedule), "--pidfile", ""), stop_seconds=10)
+
+
+def beat_schedule(environment: Environment) -> Path:
+    """Beat's file, which it writes after each ring. Not in the way of a backup."""
+    return environment.data / "beat" / "schedule"
+
+
+# What `manage.py start` can become, by name.
+PROGRAMS: dict[str, Callable[[Environment], Program]] = {
+    "web": web_program,
+    "runs": lambda environment: worker_program(environment, "runs", 1),
+    "light": lambda environment: worker_program(environment, "light", 2),
+    "beat": beat_program,
+}
 
 
 def _celery(*arguments: str) -> list[str]:

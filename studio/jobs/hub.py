@@ -79,6 +79,10 @@ class Hub:
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
 
+    def watchers(self) -> int:
+        """How many sockets are open."""
+        return sum(len(group.sockets) for group in tuple(self._groups.values()))
+
     @contextlib.asynccontextmanager
     async def subscribe(self, name: str) -> AsyncIterator[Subscription]:
         """Receive the group's messages from the moment this returns until the block ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,6 +16,7 @@ from studio.common.permissions import may_view
 from studio.jobs.hub import Subscription, hub
 from studio.jobs.publisher import JOBS_GROUP, job_group
 from studio.jobs.selectors import event_seq, events_after, unsettled_jobs
+from studio.operations.metrics import DELIVERED
 from studio.runs.rows import rows_html
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
+        """Watchers have nothing to say: whatever they send is not even decoded."""
 
     async def _guarded(self) -> None:
         try:
@@ -77,14 +82,21 @@ class RunConsumer(LiveConsumer):
         if message is None or (fresh and fresh[0]["seq"] != self._seq + 1):
             await self._replay(job_id)
         elif fresh:
-            await self._send_events(fresh)
+            await self._send_events(fresh, shared=message)
 
     async def _replay(self, job_id: int) -> None:
         while events := await database_sync_to_async(events_after)(job_id, self._seq, REPLAY_BATCH):
             await self._send_events(events)
 
-    async def _send_events(self, events: list[dict[str, Any]]) -> None:
-        await self.send_json({"type": "events", "events": events})
+    async def _send_events(self, events: list[dict[str, Any]], shared: dict[str, Any] | None = None) -> None:
+        """`shared` is the message that all watchers of the run have received: its text is made once for all of them."""
+        if shared is not None and len(events) == len(shared["events"]):
+            if "text" not in shared:
+                shared["text"] = json.dumps({"type": "events", "events": events})
+            await self.send(text_data=shared["text"])
+        else:
+            await self.send_json({"type": "events", "events": events})
+        DELIVERED.inc(len(events))
         self._seq = events[-1]["seq"]
 
 

@@ -62,6 +62,7 @@ def new_run(request: HttpRequest) -> HttpResponse:
     """The form, and launching what it says."""
     require(may_create(request.user), "launch runs")
     preset = _preset(request)
+    teacher = request.GET.get("teacher", "").replace("\0", "")  # PostgreSQL refuses NUL in a text
     if request.method == "POST":
         form = NewRunForm(request.POST, preset=preset)
         if form.is_valid():
@@ -70,13 +71,13 @@ def new_run(request: HttpRequest) -> HttpResponse:
             )
             return redirect("runs:detail", run.pk)
     else:
-        form = NewRunForm(preset=preset, teacher=request.GET.get("teacher", ""))
+        form = NewRunForm(preset=preset, teacher=teacher)
     context = {
         "form": form,
         "preset": preset.name,
         "presets": list(PRESETS.values()),
         "teachers": Teacher.objects.all(),
-        "estimate": _estimate(form) if form.is_bound else _estimate_preset(preset, request.GET.get("teacher", "")),
+        "estimate": _estimate(form) if form.is_bound else _estimate_preset(preset, teacher),
     }
     return render(request, "runs/new.html", context, status=422 if form.errors else 200)
 
@@ -131,7 +132,7 @@ def act_on_run(request: HttpRequest, pk: int, action: str) -> HttpResponseRedire
 def show_sample(request: HttpRequest, pk: int, sample: int) -> HttpResponse:
     """The picture of one sample grid. It never changes."""
     row = get_object_or_404(SampleGrid, run_id=pk, pk=sample)
-    path = _existing(run_folder(pk) / row.path)
+    path = _existing(pk, row.path)
     return HttpResponse(
         path.read_bytes(), content_type="image/png", headers={"Cache-Control": "private, max-age=31536000, immutable"}
     )
@@ -141,7 +142,7 @@ def show_sample(request: HttpRequest, pk: int, sample: int) -> HttpResponse:
 def download_checkpoint(request: HttpRequest, pk: int, checkpoint: int) -> FileResponse:
     """The file of one checkpoint."""
     row = get_object_or_404(Checkpoint.objects.select_related("run"), run_id=pk, pk=checkpoint)
-    path = _existing(run_folder(pk) / row.path)
+    path = _existing(pk, row.path)
     return FileResponse(path.open("rb"), as_attachment=True, filename=f"run-{pk}-step-{row.step}.safetensors")
 
 
@@ -160,7 +161,9 @@ def _run(pk: int) -> Run:
     return get_object_or_404(Run.objects.select_related("job__owner", "teacher"), pk=pk)
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
+def _existing(run_id: int, name: str) -> Path:
+    """A file of the run. A name that leads elsewhere, whoever wrote it, is no file of the run."""
+    path = (run_folder(run_id) / name).resolve()
+    if not (path.is_relative_to(run_folder(run_id).resolve()) and path.is_file()):
         raise Http404("The file is gone from the studio's data folder.")
     return path

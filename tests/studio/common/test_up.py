@@ -16,6 +16,13 @@ from django.conf import settings
 from tests.stack import Visitor, free_port
 from tests.up import PASSWORD, Up
 
+ALL_HEALTHY = """
+from django.core.management import call_command
+from studio.common.programs import PROGRAMS
+for program in PROGRAMS:
+    call_command("healthy", program)
+"""
+
 
 @pytest.fixture
 def up() -> Iterator[Any]:
@@ -62,6 +69,7 @@ def test_the_studio_starts_is_alone_stops_and_starts_again(up: Any, database_url
     assert password is not None
     assert len(PASSWORD.findall(first.output)) == 1
     assert "No runs yet" in Visitor(port, "admin", password[1]).get("/runs/")
+    assert first.shell(ALL_HEALTHY).split() == ["web", "works", "runs", "works", "light", "works", "beat", "works"]
 
     assert f"a studio is already running on {folder}" in refusal(up(folder))
     in_use = refusal(up(tmp_path / "other", port))

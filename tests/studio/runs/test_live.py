@@ -93,6 +93,17 @@ async def test_another_site_cannot_open_a_socket(cookie: str, run: Any, path: st
     assert not await socket(path, cookie, origin).connect()
 
 
+@pytest.mark.parametrize(
+    "said", [{"text": "no json"}, {"text": "[" * 4000}, {"bytes": b"\xff"}, {"text": "", "bytes": None}]
+)
+async def test_whatever_a_watcher_says_is_ignored(cookie: str, job: Job, said: dict[str, Any]) -> None:
+    async with watching(address(job), cookie) as watcher:
+        assert numbers(await until_live(watcher)) == [1, 2, 3]
+        await watcher.send_input({"type": "websocket.receive", "text": None, **said})
+        await in_database(record)(job, metrics(1))
+        assert numbers(await next_events(watcher, 1)) == [4]
+
+
 async def test_a_run_that_does_not_exist_is_gone(cookie: str) -> None:
     watcher = socket("/ws/runs/4711/", cookie)
     assert await watcher.connect()

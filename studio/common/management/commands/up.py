@@ -14,8 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from studio.celery import LIGHT_QUEUE, RUNS_QUEUE
-from studio.common.programs import beat_program, redis_program, web_program, worker_program
+from studio.common.programs import PROGRAMS, redis_program
 from studio.common.redis_server import wait_for_redis
 from studio.common.setup import set_up
 from studio.common.supervisor import Program, Supervisor
@@ -48,9 +47,10 @@ class Command(BaseCommand):
             wait_for_redis(environment)
         if password := set_up(demo=environment.demo):
             self._show_password(password)
-        supervisor.start(worker_program(environment, RUNS_QUEUE, 1), worker_program(environment, LIGHT_QUEUE, 2))
-        web = web_program(environment)
-        supervisor.start(web, beat_program(environment))
+        programs = {name: build(environment) for name, build in PROGRAMS.items()}
+        web, beat = programs.pop("web"), programs.pop("beat")
+        supervisor.start(*programs.values())
+        supervisor.start(web, beat)
         if _wait_until_ready(environment, supervisor, web):
             self._welcome(environment)
         supervisor.watch()
