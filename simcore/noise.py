@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from simcore.config import TimeSpec
-
-UNBOUNDED_MIN, UNBOUNDED_MAX = 0.002, 80.0
+from simcore.noise_levels import UNBOUNDED_MAX, UNBOUNDED_MIN
 
 
 class Law(Protocol):
