@@ -42,6 +42,8 @@ class Environment(BaseSettings):
     stop_seconds: float = Field(
         60.0, ge=1, le=3600, description="Time a trainer has to checkpoint when its worker stops."
     )
+    upload_limit: int = Field(4 << 30, ge=1 << 20, description="The largest file that can be uploaded, in bytes.")
+    import_folder: Path | None = Field(None, description="Files in it can be imported; none: uploads only.")
     demo: bool = Field(True, description="Queue the demo distillation on the first start.")
 
     @field_validator("allowed_hosts", mode="before")
@@ -53,6 +55,13 @@ class Environment(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("import_folder")
+    @classmethod
+    def _existing(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.expanduser().is_dir():
+            raise ValueError("must be a folder that exists; leave it out to allow uploads only")
+        return None if value is None else value.expanduser().resolve()
 
     @field_validator("database_url")
     @classmethod

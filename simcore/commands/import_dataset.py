@@ -43,7 +43,7 @@ def run_import_dataset(arguments: argparse.Namespace) -> int:
 def _events(arguments: argparse.Namespace, control: Control) -> Iterator[Event]:
     """The import, a line of log now and then. What it wrote is removed where it fails or is stopped."""
     if not arguments.file.is_file():
-        raise CommandError(f"there is no file {arguments.file}")
+        raise CommandError(f"there is no file {arguments.file_name or arguments.file}")
     if arguments.out.exists():
         raise CommandError(f"{arguments.out} already exists")
     whole = False

@@ -55,7 +55,7 @@ def _import(arguments: argparse.Namespace) -> tuple[TeacherCard, str]:
     """(the card, sha256 of the file). Raises CommandError."""
     file: Path = arguments.file
     if not file.is_file():
-        raise CommandError(f"there is no file {file}")
+        raise CommandError(f"there is no file {arguments.file_name or file}")
     if (arguments.out / "teacher.json").exists():
         raise CommandError(f"{arguments.out} already holds a teacher")
     sha256 = checked_hash(file, arguments.sha256)
