@@ -57,15 +57,15 @@ def _events(arguments: argparse.Namespace, control: Control) -> Iterator[Event]:
 
 
 def _checked(arguments: argparse.Namespace, control: Control) -> Iterator[Event]:
-    from simcore.datasets import DatasetError, load_dataset
-    from simcore.datasets.describe import decode_all, describe, write_card
-
     file: Path = arguments.file
     file_name = arguments.file_name or file.name
     yield Started(step=0, total_steps=1, device="cpu")
-    sha256 = checked_hash(file, arguments.sha256)
+    sha256, kind = checked_hash(file, arguments.sha256), _kind(file)
+
+    from simcore.datasets import DatasetError, load_dataset
+    from simcore.datasets.describe import decode_all, describe, write_card
+
     try:
-        kind = _kind(file)
         place = _kept(file, arguments.out, _slug(arguments.name or file_name), kind) if arguments.keep else file
         data = load_dataset(str(place))
         yield Log(message=f"{data}. Decoding every image.")
@@ -89,7 +89,7 @@ def _checked(arguments: argparse.Namespace, control: Control) -> Iterator[Event]
         said_of = str(error)
         for path in (arguments.out, file):  # where it lies is the studio's affair
             said_of = re.sub(rf"{re.escape(str(path))}(/[\w.-]*)?", file_name, said_of)
-        raise CommandError(f"cannot import {file_name}: {said_of}") from None
+        raise CommandError(f"cannot import {file_name}: {said_of.removeprefix(f'{file_name}: ')}") from None
     yield Finished(step=1, summary={"card": card.model_dump(mode="json"), "file_sha256": sha256})
 
 

@@ -75,6 +75,6 @@ def _chosen(images: Images, classes: int) -> Tensor:
     if images.labels is not None and 1 < classes <= 16:
         rows = max(1, _SHOWN // classes)
         each = [torch.nonzero(images.labels == number).flatten()[:rows] for number in range(classes)]
-        rows = min(len(found) for found in each)
-        return torch.stack([found[:rows] for found in each], dim=1).flatten()
+        if rows := min(len(found) for found in each):
+            return torch.stack([found[:rows] for found in each], dim=1).flatten()
     return torch.linspace(0, len(images) - 1, min(_SHOWN, len(images))).long()

@@ -91,10 +91,9 @@ def _write(upload: Upload, part: IO[bytes], length: int) -> int:
     try:
         with upload_path(upload.pk).open("r+b") as file:
             file.seek(upload.offset)
+            written = file.write(part.read(length))
             file.truncate()  # what an interrupted part left
-            content = part.read(length)
-            file.write(content)
-            return len(content)
+            return written
     except FileNotFoundError:
         raise Conflict(f"The beginning of {upload.name} is gone from the studio's disk: upload it again.") from None
     except OSError as error:
