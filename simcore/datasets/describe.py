@@ -16,6 +16,7 @@ from simcore.images import from_uint8, grid_columns, save_grid
 
 _BATCH = 64
 _SHOWN = 64
+_COLUMNS = range(6, 17)  # numbers of classes that get a column each
 
 
 def decode_all(data: Dataset) -> Iterator[int]:
@@ -61,7 +62,8 @@ def write_card(folder: Path, card: DatasetCard, data: Dataset) -> None:
     """Write `dataset.json` and `samples.png` into the folder. Raises OSError, DatasetError."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = _chosen(data.train, data.classes)
-    save_grid(folder / SAMPLES, from_uint8(data.train.pixels(chosen)), grid_columns(len(chosen), data.classes))
+    columns = grid_columns(len(chosen), data.classes if data.classes in _COLUMNS else 0)
+    save_grid(folder / SAMPLES, from_uint8(data.train.pixels(chosen)), columns)
     write_atomically(folder / CARD, (card.model_dump_json(indent=2) + "\n").encode())
 
 
@@ -72,7 +74,7 @@ def _labels(data: Dataset) -> Tensor:
 
 def _chosen(images: Images, classes: int) -> Tensor:
     """Indices of some images: one class a column where that is feasible, else spread over the set."""
-    if images.labels is not None and 1 < classes <= 16:
+    if images.labels is not None and classes in _COLUMNS:
         rows = max(1, _SHOWN // classes)
         each = [torch.nonzero(images.labels == number).flatten()[:rows] for number in range(classes)]
         if rows := min(len(found) for found in each):
