@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from simcore.commands import ablate, distill, export, import_teacher, inspect, pretrain
+from simcore.commands import ablate, distill, export, import_dataset, import_teacher, inspect, pretrain
 from simcore.commands.common import CommandError
 
 EXIT_BAD_INPUT = 2
@@ -21,6 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     import_teacher.add_import_teacher(
         commands.add_parser("import-teacher", help="turn a published checkpoint into a teacher")
     )
+    import_dataset.add_import_dataset(commands.add_parser("import-dataset", help="check a data set image by image"))
     inspect.add_sample(commands.add_parser("sample", help="draw a grid of samples"))
     inspect.add_evaluate(commands.add_parser("evaluate", help="measure a student or a teacher"))
     export.add_export(commands.add_parser("export", help="write a student's weights for use elsewhere"))

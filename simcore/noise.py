@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 from simcore.config import TimeSpec
-from simcore.preconditioning import vp_levels
-
-UNBOUNDED_MIN, UNBOUNDED_MAX = 0.002, 80.0
+from simcore.noise_levels import UNBOUNDED_MAX, UNBOUNDED_MIN, vp_levels
 
 
 class Law(Protocol):

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from simcore.noise_levels import BETA_D, BETA_MIN, VE_RANGE, VP_RANGE, iddpm_levels, vp_levels, vp_sigma
+
 Coefficients = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -52,14 +54,6 @@ class EDMPrecond(nn.Module):
         return c_skip * x + c_out * raw[:, : x.shape[1]].to(torch.float32)
 
 
-BETA_D, BETA_MIN = 19.9, 0.1
-
-
-def vp_sigma(t: float) -> float:
-    """σ(t) = √(exp(βd·t²/2 + βmin·t) − 1)."""
-    return math.sqrt(math.expm1(BETA_D * t**2 / 2 + BETA_MIN * t))
-
-
 def vp_time(sigma: Tensor) -> Tensor:
     """t(σ), the inverse of σ(t), in a form without cancellation at small σ."""
     log = torch.log1p(sigma**2)
@@ -71,18 +65,10 @@ def vp_beta(sigma: Tensor) -> Tensor:
     return (BETA_MIN**2 + 2 * BETA_D * torch.log1p(sigma**2)).sqrt()
 
 
-def vp_levels(steps: int) -> list[float]:
-    """The noise levels σ(t/T) of the steps t = 1, …, T − 1 of a discrete diffusion, T = `steps`.
-
-    In variance-preserving form x_t = α_t·x_0 + σ_t·ε with α_t = 1/√(1 + σ²), σ_t = σ·α_t; here x_t/α_t = x_0 + σ·ε.
-    """
-    return [vp_sigma(t / steps) for t in range(1, steps)]
-
-
 class VPPrecond(EDMPrecond):
     """Variance-preserving: t from 1e-5 to 1; F sees 999·t(σ)."""
 
-    sigma_min, sigma_max = vp_sigma(1e-5), vp_sigma(1.0)
+    sigma_min, sigma_max = VP_RANGE
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
         return torch.ones_like(sigma), -sigma, (sigma**2 + 1).rsqrt(), 999 * vp_time(sigma)
@@ -119,23 +105,11 @@ class DiscreteVPPrecond(EDMPrecond):
 class VEPrecond(EDMPrecond):
     """Variance-exploding: F sees ln(σ/2)."""
 
-    sigma_min, sigma_max = 0.02, 100.0
+    sigma_min, sigma_max = VE_RANGE
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
         one = torch.ones_like(sigma)
         return one, sigma, one, (sigma / 2).log()
-
-
-def iddpm_levels(count: int = 1000) -> list[float]:
-    """u_0 > … > u_M = 0 with M = `count`: u_(j−1)² = (u_j² + 1)/max(ᾱ(j−1)/ᾱ(j), 0.001) − 1."""
-
-    def alpha(j: int) -> float:
-        return math.sin(math.pi * j / (2 * count * 1.008)) ** 2
-
-    levels = [0.0]
-    for j in range(count, 0, -1):
-        levels.append(math.sqrt((levels[-1] ** 2 + 1) / max(alpha(j - 1) / alpha(j), 0.001) - 1))
-    return levels[::-1]
 
 
 class IDDPMPrecond(EDMPrecond):

@@ -60,6 +60,7 @@ app.conf.update(
             "schedule": settings.RING_SECONDS,
             "options": {"queue": LIGHT_QUEUE, "expires": settings.RING_SECONDS},
         },
+        "tidy": {"task": "workers.tidy", "schedule": 600.0, "options": {"queue": LIGHT_QUEUE, "expires": 600.0}},
     },
 )
 

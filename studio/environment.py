@@ -44,6 +44,8 @@ class Environment(BaseSettings):
     )
     log: Literal["text", "json"] = Field("text", description="Log lines for people, or one JSON object a line.")
     metrics_token: str = Field("", description="Lets Prometheus read /metrics; empty: administrators only.")
+    upload_limit: int = Field(4 << 30, ge=1 << 20, description="The largest file that can be uploaded, in bytes.")
+    import_folder: Path | None = Field(None, description="Files in it can be imported; none: uploads only.")
     demo: bool = Field(True, description="Queue the demo distillation on the first start.")
 
     @field_validator("allowed_hosts", mode="before")
@@ -62,6 +64,13 @@ class Environment(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("import_folder")
+    @classmethod
+    def _existing(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.expanduser().is_dir():
+            raise ValueError("must be a folder that exists; leave it out to allow uploads only")
+        return None if value is None else value.expanduser().resolve()
 
     @field_validator("database_url")
     @classmethod

@@ -136,6 +136,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
 
+UPLOAD_LIMIT = ENVIRONMENT.upload_limit
+IMPORT_FOLDER = ENVIRONMENT.import_folder
 LEASE_SECONDS = ENVIRONMENT.lease_seconds
 RING_SECONDS = ENVIRONMENT.ring_seconds
 STALL_SECONDS = ENVIRONMENT.stall_seconds

@@ -13,6 +13,7 @@ urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", login_not_required(LogoutView.as_view()), name="sign-out"),
     path("password/", ChangePassword.as_view(), name="password"),
+    path("", include("studio.catalog.urls")),
     path("runs/", include("studio.runs.urls")),
     path("metrics", metrics, name="metrics"),
     path("api/v1/", include("studio.api.urls")),

@@ -10,6 +10,7 @@ from typing import Any
 
 from celery.signals import worker_shutting_down
 
+from studio.catalog.uploads import leftovers_remove
 from studio.celery import app
 from studio.common.log_context import log_fields
 from studio.jobs.services import job_claim, jobs_reap
@@ -40,3 +41,10 @@ def reap() -> None:
     """Take back the jobs of lost workers."""
     if reaped := jobs_reap():
         logger.warning("%s expired leases were reaped", reaped)
+
+
+@app.task(name="workers.tidy")
+def tidy() -> None:
+    """Remove abandoned uploads and what imports left behind."""
+    if removed := leftovers_remove():
+        logger.info("%s leftovers of uploads and imports were removed", removed)

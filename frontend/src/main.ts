@@ -9,6 +9,7 @@ import { RunAudit, RunCheckpoints, RunEvaluations } from "./elements/run-tables.
 import { RunsLive } from "./elements/runs-live.ts";
 import { SampleScrubber } from "./elements/sample-scrubber.ts";
 import { SpecForm } from "./elements/spec-form.ts";
+import { UploadForm } from "./elements/upload-form.ts";
 import { startDialogs } from "./shell/dialogs.ts";
 import { startKeys } from "./shell/keys.ts";
 import { startRequests } from "./shell/messages.ts";
@@ -24,6 +25,7 @@ startTimes();
 
 customElements.define("runs-live", RunsLive);
 customElements.define("spec-form", SpecForm);
+customElements.define("upload-form", UploadForm);
 // The page first, for its children join it; it starts once they all have.
 customElements.define("run-page", RunPage);
 customElements.define("run-evaluations", RunEvaluations);

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
+from hashlib import file_digest
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,6 +17,27 @@ DATASET_HELP = (
     "a data set's name (digits, mnist, eight-gaussians, checkerboard, two-moons), or "
     "the path of a .zip, an image folder or CIFAR-10's archive"
 )
+
+
+def add_origin(parser: argparse.ArgumentParser) -> None:
+    """What the imports are told of their file."""
+    parser.add_argument("--file-name", help="what its owner calls the file (default: its name)")
+    parser.add_argument("--sha256", help="the hash that the file must have")
+    parser.add_argument("--licence", default="unknown: see its source")
+    parser.add_argument("--source", default="", help="where the file comes from, e.g. its URL")
+    parser.add_argument("--pipe", action="store_true", help="events on stdout, requests on stdin; ends with it")
+
+
+def checked_hash(file: Path, expected: str | None) -> str:
+    """The file's sha256. Raises CommandError where it is not the expected one, OSError."""
+    with file.open("rb") as content:
+        sha256 = file_digest(content, "sha256").hexdigest()
+    if expected and sha256 != expected.lower():
+        raise CommandError(
+            f"the file is not what was announced: its sha256 is {sha256}, not {expected.lower()}; it was damaged or "
+            "replaced on its way: upload it again"
+        )
+    return sha256
 
 
 class CommandError(Exception):

@@ -5,26 +5,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from simcore.commands.common import CommandError, add_settings, differences, with_settings
+from simcore.commands.piped import reason_of, run_piped
 from simcore.config import RunSpec, parse_spec
-from simcore.control import EXIT_ORPHANED, Control, InterruptControl, PipeControl, end_with_pipe
-from simcore.events import Checkpoint, Evaluation, Event, Failed, Finished, Log, Metrics, Started, Stopped, event_line
+from simcore.control import Control, InterruptControl, end_with_pipe
+from simcore.events import Checkpoint, Evaluation, Event, Failed, Finished, Log, Metrics, Started, Stopped
 from simcore.presets import find_preset
 from simcore.resolve import resolve
 from simcore.run_folder import EventLog, read_spec, write_spec
 from simcore.teacher_card import read_card
 from simcore.torchrun import become_torchrun, place
-
-EXIT_FAILED = 1
 
 
 def add_distill(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +46,7 @@ def run_distill(arguments: argparse.Namespace) -> int:
         # Before anything touches the pipes; what is wrong with the specification is said on them below.
         with contextlib.suppress(CommandError, ValueError, OSError):
             _spread(_spec(arguments))
-        return _run_on_pipe(arguments)
+        return run_piped(partial(_piped, arguments))
     if arguments.resume:
         raise CommandError("--resume goes with --pipe; without it the same command resumes by itself")
     return _run_on_terminal(arguments)
@@ -133,9 +131,7 @@ def _recorded(spec: RunSpec, run_dir: Path, control: Control, resume: Path | Non
             log.append(event)
             yield event
     except Exception as error:
-        expected = isinstance(error, (RuntimeError, ValueError, OSError)) and str(error)
-        reason = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
-        failed = Failed(step=getattr(error, "step", step), reason=reason, part=_part(error))
+        failed = Failed(step=getattr(error, "step", step), reason=reason_of(error), part=_part(error))
         with contextlib.suppress(OSError):
             log.append(failed)
         yield failed
@@ -171,35 +167,12 @@ def _show(events: Iterator[Event], spec: RunSpec) -> dict[str, object] | None:
     return None
 
 
-def _run_on_pipe(arguments: argparse.Namespace) -> int:
-    # The pipe rules: Ctrl-C in the terminal goes to the whole group, and whoever holds the pipe decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    control = PipeControl(sys.stdin.fileno())
-    # Nothing but events may reach the pipe, whatever a library prints.
-    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def send(event: Event) -> None:
-        if isinstance(event, (Finished, Stopped, Failed)):
-            control.close()
-        pipe.write(event_line(event) + "\n")
-        pipe.flush()
-
-    failed = False
+def _piped(arguments: argparse.Namespace, control: Control) -> Iterator[Event]:
     try:
-        try:
-            spec = _spec(arguments)
-            arguments.out.mkdir(parents=True, exist_ok=True)
-            write_spec(arguments.out, spec)
-        except (CommandError, ValueError, OSError) as error:
-            send(Failed(step=0, reason=str(error), part="specification"))
-            return EXIT_FAILED
-        for event in _recorded(spec, arguments.out, control, arguments.resume):
-            failed = failed or isinstance(event, Failed)
-            send(event)
-    except BrokenPipeError:
-        os._exit(EXIT_ORPHANED)
-    except Exception:
-        traceback.print_exc(file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_FAILED if failed else 0
+        spec = _spec(arguments)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        write_spec(arguments.out, spec)
+    except (CommandError, ValueError, OSError) as error:
+        yield Failed(step=0, reason=str(error), part="specification")
+        return
+    yield from _recorded(spec, arguments.out, control, arguments.resume)

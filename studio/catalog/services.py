@@ -1,13 +1,35 @@
-"""Verbs on the catalogue."""
+"""Verbs on teachers and data sets."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TypeVar
+
+from django.db import IntegrityError, transaction
+
+from simcore.dataset_card import SAMPLES, bundled_dataset_cards
 from simcore.teacher_card import bundled_references, read_card
-from studio.catalog.models import Teacher
+from studio.catalog.models import Dataset, Entry, Teacher
+from studio.catalog.refusals import Conflict, InUse
+from studio.catalog.storage import remove_entry_files
+
+EntryType = TypeVar("EntryType", bound=Entry)
 
 
 def bundled_teachers_register() -> None:
-    """Enter the teachers that ship with simcore, or bring their entries up to date."""
+    """Enter the teachers and data sets that ship with simcore, or bring their entries up to date."""
+    for folder, described in bundled_dataset_cards().items():
+        Dataset.objects.update_or_create(
+            reference=described.reference,
+            defaults={
+                "title": f"{described.name[:1].upper()}{described.name[1:]}",
+                "licence": described.licence,
+                "source": described.source,
+                "sha256": described.sha256,
+                "card": described.model_dump(mode="json"),
+                "samples": str(folder / SAMPLES),
+            },
+        )
     for reference in bundled_references():
         card = read_card(reference)
         Teacher.objects.update_or_create(
@@ -15,6 +37,45 @@ def bundled_teachers_register() -> None:
             defaults={
                 "title": card.title,
                 "description": card.description,
+                "licence": card.licence,
+                "source": card.source,
+                "sha256": card.sha256,
                 "card": card.model_dump(mode="json"),
+                "dataset": Dataset.objects.filter(reference=card.dataset).first(),
             },
         )
+
+
+def entry_change(entry: EntryType, *, title: str, licence: str, source: str) -> EntryType:
+    """Correct what people say of an entry. Raises Conflict for what ships with the studio."""
+    if entry.owner_id is None:
+        raise Conflict(f"{entry.title} ships with the studio: what is said of it comes with each version.")
+    entry.title, entry.licence, entry.source = title, licence, source
+    entry.save()
+    return entry
+
+
+def teacher_delete(teacher: Teacher) -> None:
+    """Delete a teacher and its files. Raises InUse naming the runs that need it, Conflict for a bundled one."""
+    _delete(teacher, [f"the run {name}" for name in teacher.runs.order_by("pk").values_list("name", flat=True)])
+
+
+def dataset_delete(dataset: Dataset) -> None:
+    """Delete a data set and the studio's copy of its file. Raises InUse naming the teachers, Conflict."""
+    titles = dataset.teachers.order_by("pk").values_list("title", flat=True)
+    _delete(dataset, [f"the teacher {title}" for title in titles])
+
+
+def _delete(entry: Entry, users: list[str]) -> None:
+    if entry.owner_id is None:
+        raise Conflict(f"{entry.title} ships with the studio and stays.")
+    if users:
+        raise InUse(entry.title, users)
+    folders = {entry.folder, Path(entry.samples).parent.name if entry.samples else ""}
+    try:
+        with transaction.atomic():
+            entry.delete()
+    except IntegrityError:  # something began to use it between the look and the deletion
+        raise InUse(entry.title, ["something that was just made"]) from None
+    for folder in folders:
+        remove_entry_files(folder)

@@ -6,17 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from simcore.preconditioning import (
-    DiscreteVPPrecond,
-    EDMPrecond,
-    IDDPMPrecond,
-    VEPrecond,
-    VPPrecond,
-    iddpm_levels,
-    vp_levels,
-    vp_sigma,
-    vp_time,
-)
+from simcore.noise_levels import iddpm_levels, vp_levels, vp_sigma
+from simcore.preconditioning import DiscreteVPPrecond, EDMPrecond, IDDPMPrecond, VEPrecond, VPPrecond, vp_time
 from simcore.sampling import heun_times
 
 SIGMAS = [0.03, 0.5, 7.0, 60.0]

@@ -62,6 +62,8 @@ BAD = {
     "RING_SECONDS": ["0", "601"],
     "STALL_SECONDS": ["4", "inf"],
     "STOP_SECONDS": ["0", "3601"],
+    "UPLOAD_LIMIT": ["0", "1000", "4 GB"],
+    "IMPORT_FOLDER": ["/no/such/folder", "/etc/passwd"],
 }
 
 

@@ -14,7 +14,13 @@ from studio.accounts.models import User
 from studio.accounts.services import first_administrator_create
 
 OPEN = {"/sign-in/"}
-EXAMPLES = {"pk": "1", "sample": "1", "checkpoint": "1", "action": "pause"}
+EXAMPLES = {
+    "pk": "1",
+    "upload_id": "00000000-0000-0000-0000-000000000001",
+    "sample": "1",
+    "checkpoint": "1",
+    "action": "pause",
+}
 
 
 def addresses(patterns: Any, prefix: str = "/") -> Iterator[str]:
