@@ -13,5 +13,6 @@ urlpatterns = [
     path("sign-out/", login_not_required(LogoutView.as_view()), name="sign-out"),
     path("password/", ChangePassword.as_view(), name="password"),
     path("runs/", include("studio.runs.urls")),
+    path("workers/", include("studio.pool.urls")),
     path("api/v1/", include("studio.api.urls")),
 ]

@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 
 from studio.jobs.lifecycle import JobState, RequestedAction
 from studio.jobs.models import Job
+from studio.pool.selectors import wait_reasons
 from studio.runs.charts import sparklines
 from studio.runs.models import Evaluation, Run
 
@@ -50,7 +51,8 @@ def run_rows(runs: Sequence[Run]) -> list[RunRow]:
     ids = [run.pk for run in runs]
     frechet = _latest_frechet(ids)
     lines = sparklines({run.pk: max(run.job.total_steps, 1) for run in runs}, "student_loss")
-    return [_row(run, frechet, lines.get(run.pk, "")) for run in runs]
+    waits = wait_reasons([run.job for run in runs])
+    return [_row(run, frechet, lines.get(run.pk, ""), waits.get(run.pk, "")) for run in runs]
 
 
 def run_row(run: Run) -> RunRow:
@@ -69,14 +71,14 @@ def _latest_frechet(run_ids: Sequence[int]) -> dict[tuple[int, str], float]:
     return {(row.run_id, row.source): row.values["frechet"] for row in rows if "frechet" in row.values}
 
 
-def _row(run: Run, frechet: dict[tuple[int, str], float], sparkline: str) -> RunRow:
+def _row(run: Run, frechet: dict[tuple[int, str], float], sparkline: str, waits: str) -> RunRow:
     job = run.job
     return RunRow(
         id=run.pk,
         name=run.name,
         state=job.state,
         state_label=JobState(job.state).label,
-        reason=_reason(job),
+        reason=_reason(job) or waits,
         teacher_title=run.teacher.title,
         objective=objective_label(job),
         step=job.step,
@@ -91,9 +93,9 @@ def _row(run: Run, frechet: dict[tuple[int, str], float], sparkline: str) -> Run
 
 
 def _reason(job: Job) -> str:
-    if job.requested_action:
+    if job.requested_action and not job.hold:
         return f"{RequestedAction(job.requested_action).label}…"
-    return job.reason
+    return job.hold or job.reason
 
 
 def objective_label(job: Job) -> str:

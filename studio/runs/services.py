@@ -6,25 +6,28 @@ from django.db import transaction
 
 from simcore.config import RunSpec
 from simcore.presets import find_preset
-from simcore.resolve import resolve
 from studio.accounts.models import User
 from studio.catalog.models import Teacher
 from studio.jobs.models import Job
 from studio.jobs.services import job_create
+from studio.pool.needs import training_needs
 from studio.runs.distillation import DISTILLATION
 from studio.runs.models import Run
+from studio.runs.prepare import prepare
 
 
 def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
-    """Queue a distillation. Raises Teacher.DoesNotExist where the spec's teacher is not in the catalogue."""
+    """Queue a distillation. Raises Teacher.DoesNotExist where the spec's teacher is not in the catalogue, SpecError."""
     teacher = Teacher.objects.get(reference=spec.teacher)
-    resolved = resolve(spec, teacher.read_card())
+    card = teacher.read_card()
+    resolved = prepare(spec, card)
     with transaction.atomic():
         job = job_create(
             kind=DISTILLATION,
             owner=owner,
             spec=resolved.model_dump(mode="json"),
             total_steps=resolved.iterations,
+            needs=training_needs(resolved, card.parameters),
         )
         return Run.objects.create(job=job, name=name or _default_name(job, preset), preset=preset, teacher=teacher)
 

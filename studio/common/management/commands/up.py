@@ -48,7 +48,7 @@ class Command(BaseCommand):
             wait_for_redis(environment)
         if password := set_up(demo=environment.demo):
             self._show_password(password)
-        supervisor.start(worker_program(environment, RUNS_QUEUE, 1), worker_program(environment, LIGHT_QUEUE, 2))
+        supervisor.start(worker_program(environment, RUNS_QUEUE), worker_program(environment, LIGHT_QUEUE))
         web = web_program(environment)
         supervisor.start(web, beat_program(environment))
         if _wait_until_ready(environment, supervisor, web):
