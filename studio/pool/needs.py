@@ -48,4 +48,4 @@ def training_needs(spec: RunSpec, parameters: int) -> Needs:
 
 def gib(size: int) -> str:
     """As in "20 GiB", "1.5 GiB"; below a tenth in MiB."""
-    return f"{size / GIB:.1f} GiB".replace(".0 ", " ") if size >= GIB / 10 else f"{max(1, round(size / 2**20))} MiB"
+    return f"{size / GIB:.1f} GiB".replace(".0 ", " ") if size >= GIB / 10 else f"{-(-size // 2**20)} MiB"

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 
 from studio.jobs import publisher
 from studio.jobs.hub import Subscription, hub
@@ -91,6 +92,26 @@ async def test_somebody_who_was_deactivated_is_a_stranger(user: Any, cookie: str
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost.evil.example", ""])
 async def test_another_site_cannot_open_a_socket(cookie: str, run: Any, path: str, origin: str) -> None:
     assert not await socket(path, cookie, origin).connect()
+
+
+@pytest.mark.parametrize("path", ["/ws/runs/", "/ws/runs/1/"])
+@pytest.mark.parametrize("how", ["signed out", "deactivated", "new password"])
+async def test_an_open_socket_closes_when_its_session_ends(
+    user: Any, run: Any, cookie: str, monkeypatch: pytest.MonkeyPatch, path: str, how: str
+) -> None:
+    monkeypatch.setattr(consumers, "ACCESS_SECONDS", 0.1)
+    watcher = socket(path.replace("1", str(run.pk)), cookie)
+    assert await watcher.connect()
+    await asyncio.sleep(0.3)  # while the session lasts, the socket does
+    if how == "signed out":
+        await in_database(Session.objects.all().delete)()
+    elif how == "deactivated":
+        user.is_active = False
+        await in_database(user.save)()
+    else:
+        user.set_password("another horse")
+        await in_database(user.save)()
+    assert await close_code(watcher) == 4401
 
 
 async def test_a_run_that_does_not_exist_is_gone(cookie: str) -> None:
