@@ -71,16 +71,6 @@ def test_each_run_goes_where_it_fits_and_outlives_its_worker(stack: Stack) -> No
     os.kill(small.process.pid, signal.SIGKILL)
     killed = time.monotonic()
     wait_for(lambda: stack.job(modest)["state"] == "queued", 30, "the reaper takes its run back")
-    assert "waits for 1 CPU device with 2 GiB: " in visitor.get(f"/runs/{modest}/")
-    visitor.post(f"/runs/{roomy}/actions/cancel/")
-    wait_for(lambda: stack.job(modest)["state"] == "running", 60, "its run continues on the other worker")
-    assert stack.job(modest)["worker"].endswith(f":{large.process.pid}")
-    assert stack.job(modest)["attempt"] == 2
-    ((started,),) = stack.rows(
-        f"SELECT payload FROM jobs_jobevent WHERE job_id = {modest} AND type = 'started' AND attempt = 2"
-    )
-    assert started["resumed"]
-    assert started["step"] >= 20
 
     def lost() -> bool:
         article = visitor.get("/workers/").split(name)[1].split("</article>")[0]
@@ -88,6 +78,16 @@ def test_each_run_goes_where_it_fits_and_outlives_its_worker(stack: Stack) -> No
 
     wait_for(lost, 30 - (time.monotonic() - killed), "the killed worker is shown as lost within 30 s")
     print(f"shown as lost after {time.monotonic() - killed:.1f} s")
+    assert "waits for 1 CPU device with 2 GiB: " in visitor.get(f"/runs/{modest}/")
+    visitor.post(f"/runs/{roomy}/actions/cancel/")
+    wait_for(lambda: stack.job(modest)["state"] == "running", 120, "its run continues on the other worker")
+    assert stack.job(modest)["worker"].endswith(f":{large.process.pid}")
+    assert stack.job(modest)["attempt"] == 2
+    ((started,),) = stack.rows(
+        f"SELECT payload FROM jobs_jobevent WHERE job_id = {modest} AND type = 'started' AND attempt = 2"
+    )
+    assert started["resumed"]
+    assert started["step"] >= 20
+    moves = stack.rows(f"SELECT to_state FROM jobs_jobtransition WHERE job_id = {modest}")
+    assert ("failed",) not in moves
     assert stack.job(giant)["state"] == "queued"
-    for state in ("failed", "cancelled"):
-        assert stack.job(modest)["state"] != state
