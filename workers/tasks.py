@@ -14,7 +14,7 @@ from studio.celery import app
 from studio.jobs.services import job_claim, jobs_reap
 from studio.pool.disk import disk_problem
 from studio.pool.guard import disk_guard
-from studio.pool.services import workers_forget
+from studio.pool.services import ring_for_all, workers_forget
 from workers.attempt import run_attempt
 from workers.presence import Presence
 
@@ -58,8 +58,9 @@ def work(queue: str) -> None:
 
 @app.task(name="workers.reap")
 def reap() -> None:
-    """Take back the jobs of lost workers, forget those lost long ago, and look after the disk."""
+    """Take back the jobs of lost workers, forget the long lost, look after the disk, and ring for every worker."""
     if reaped := jobs_reap():
         logger.warning("%s expired leases were reaped", reaped)
     workers_forget()
     disk_guard()
+    ring_for_all()

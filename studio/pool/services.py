@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
 from studio.celery import ring
+from studio.jobs.lifecycle import JobState
+from studio.jobs.models import Job
 from studio.pool.models import Device, Worker, WorkerChange
 
 FORGET_HOURS = 24
@@ -60,6 +64,25 @@ def worker_leave(name: str) -> None:
 def workers_forget() -> None:
     """Remove the workers that have been lost for a day."""
     Worker.objects.filter(heartbeat_at__lt=Now() - timedelta(hours=FORGET_HOURS)).delete()
+
+
+def rings_owed() -> dict[str, int]:
+    """For each queue with jobs that wait, one ring less than it has living workers: beat gives the first.
+
+    A worker with threads but no device free takes a ring, too, and Redis serves its listeners in turn.
+    """
+    silent = Now() - timedelta(seconds=settings.LOST_SECONDS)
+    living = Worker.objects.filter(heartbeat_at__gte=silent, draining=False).values_list("queues", flat=True)
+    serving = Counter(queue for queues in living for queue in queues.split(","))
+    waiting = Job.objects.filter(state=JobState.QUEUED).values_list("queue", flat=True).distinct()
+    return {queue: serving[queue] - 1 for queue in waiting if serving[queue] > 1}
+
+
+def ring_for_all() -> None:
+    """See to it that every worker hears of jobs that wait."""
+    for queue, rings in rings_owed().items():
+        for _ in range(rings):
+            ring(queue)
 
 
 def worker_drain(worker: Worker, *, draining: bool, actor: str) -> None:

@@ -15,7 +15,14 @@ from studio.jobs.services import job_act, job_claim, job_end, jobs_reap
 from studio.pool.models import Allocation, Worker
 from studio.pool.needs import GIB, Needs, training_needs
 from studio.pool.selectors import announced_device, wait_reasons, workers_with_state
-from studio.pool.services import worker_announce, worker_drain, worker_heartbeat, worker_leave, workers_forget
+from studio.pool.services import (
+    rings_owed,
+    worker_announce,
+    worker_drain,
+    worker_heartbeat,
+    worker_leave,
+    workers_forget,
+)
 from studio.runs.services import run_create
 from tests.launch_spec import spec_with
 from tests.studio.builders import announce, at_once, cpu, cuda, expire, not_raised, token_of
@@ -178,6 +185,17 @@ def test_a_worker_started_again_under_its_name_takes_the_place_of_the_old_one(db
     worker = worker_announce(name="w", queues=["runs"], devices=[cuda("GPU-b")])
     assert not worker.draining
     assert [device.uuid for device in Worker.objects.get().devices.all()] == ["GPU-b"]
+
+
+def test_every_worker_hears_of_jobs_that_wait(job: Any) -> None:
+    for worker in ("one", "two", "three", "drained", "silent"):
+        announce(worker)
+    announce("light", queue="light")
+    assert rings_owed() == {}
+    job(Needs("cuda", 1))
+    worker_drain(Worker.objects.get(name="drained"), draining=True, actor="admin")
+    silence("silent", 60)
+    assert rings_owed() == {RUNS_QUEUE: 2}, "and one by beat"
 
 
 # ---- what is said while it waits
