@@ -274,6 +274,16 @@ class PerformanceSpec(Spec):
         source="B.3",
         label="Precision",
     )
+    memory_gib: float | None = setting(
+        None,
+        gt=0,
+        le=100_000,
+        help="Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. "
+        "Say more where large batches keep many activations.",
+        unit="GiB",
+        source="ours",
+        label="Memory",
+    )
     channels_last: Switch = setting(
         "auto",
         help="Keep the channels of a pixel together in memory; auto: on where it pays.",
@@ -321,6 +331,27 @@ class ScheduleSpec(Spec):
         unit="iterations",
         source="ours",
         label="Checkpoint every",
+    )
+    keep_last: int = setting(
+        3,
+        ge=1,
+        le=1_000_000,
+        help="The newest checkpoints to keep; older ones are removed.",
+        unit="checkpoints",
+        source="ours",
+        label="Keep the last",
+    )
+    keep_best: bool = setting(
+        True, help="Keep the checkpoint with the lowest Fréchet distance, too.", source="ours", label="Keep the best"
+    )
+    keep_every: int = setting(
+        0,
+        ge=0,
+        le=10_000_000,
+        help="Keep the checkpoints of every so many iterations, too; 0 keeps none for that reason.",
+        unit="iterations",
+        source="ours",
+        label="Keep every",
     )
 
 

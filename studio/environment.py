@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -18,6 +19,26 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 class EnvironmentProblem(RuntimeError):
     """A variable or folder is unusable; the message names it and says what would be right."""
+
+
+class DeclaredDevice(BaseModel):
+    """A device as SIMSTUDIO_DEVICES names it: a worker then uses these and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["cpu", "cuda"]
+    name: str = Field(min_length=1, max_length=100)
+    memory_gib: float = Field(gt=0, le=100_000)
+    uuid: str = Field("", max_length=100, pattern=r"^[\w.:/-]*$")
+
+    @model_validator(mode="after")
+    def _cuda_has_uuid(self) -> Self:
+        if self.kind == "cuda" and not self.uuid:
+            raise ValueError("a cuda device needs its uuid, as `nvidia-smi -L` shows it")
+        return self
+
+
+_declared = TypeAdapter(list[DeclaredDevice])
 
 
 class Environment(BaseSettings):
@@ -46,6 +67,12 @@ class Environment(BaseSettings):
     metrics_token: str = Field("", description="Lets Prometheus read /metrics; empty: administrators only.")
     upload_limit: int = Field(4 << 30, ge=1 << 20, description="The largest file that can be uploaded, in bytes.")
     import_folder: Path | None = Field(None, description="Files in it can be imported; none: uploads only.")
+    devices: Annotated[list[DeclaredDevice], NoDecode] = Field(
+        [], description="JSON list of the devices that a worker uses; empty: the CPU and every GPU it finds."
+    )
+    disk_reserve: float = Field(
+        2.0, ge=0, le=1e6, description="GiB to keep free under the data folder: with less, runs pause. 0: never."
+    )
     demo: bool = Field(True, description="Queue the demo distillation on the first start.")
 
     @field_validator("allowed_hosts", mode="before")
@@ -59,6 +86,27 @@ class Environment(BaseSettings):
         if value and len(value) < 16:
             raise ValueError("must have at least 16 characters; leave it empty to let administrators only read")
         return value
+
+    @field_validator("devices", mode="before")
+    @classmethod
+    def _read_devices(cls, value: object) -> object:
+        if not isinstance(value, str) or not value.strip():
+            return value or []
+        example = '[{"kind": "cuda", "uuid": "GPU-…", "name": "H200", "memory_gib": 141}]'
+        try:
+            devices = _declared.validate_python(json.loads(value))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not JSON ({error}); right would be {example}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ValueError(
+                f"{place}: {first['msg'].removeprefix('Value error, ')}; right would be {example}"
+            ) from None
+        uuids = [device.uuid for device in devices if device.uuid]
+        if len(set(uuids)) < len(uuids):
+            raise ValueError("names a uuid twice")
+        return devices
 
     @field_validator("data")
     @classmethod

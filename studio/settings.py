@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "studio.accounts",
     "studio.catalog",
     "studio.jobs",
+    "studio.pool",
     "studio.runs",
     "studio.common",
     "studio.operations",
@@ -142,6 +143,10 @@ LEASE_SECONDS = ENVIRONMENT.lease_seconds
 RING_SECONDS = ENVIRONMENT.ring_seconds
 STALL_SECONDS = ENVIRONMENT.stall_seconds
 STOP_SECONDS = ENVIRONMENT.stop_seconds
+DISK_RESERVE = int(ENVIRONMENT.disk_reserve * 2**30)
+HEARTBEAT_SECONDS = 5.0
+# A worker silent this long is shown as lost: four heartbeats missed.
+LOST_SECONDS = 20.0
 # A run that is interrupted this often without a new checkpoint between is failed, not tried again.
 MAX_INTERRUPTIONS = 5
 

@@ -16,5 +16,6 @@ urlpatterns = [
     path("", include("studio.catalog.urls")),
     path("runs/", include("studio.runs.urls")),
     path("metrics", metrics, name="metrics"),
+    path("workers/", include("studio.pool.urls")),
     path("api/v1/", include("studio.api.urls")),
 ]

@@ -100,8 +100,8 @@ class Stack:
         wait_for(lambda: _answers(port), 30, "the web server answers")
         return port
 
-    def start_worker(self, queue: str = "runs") -> Program:
-        return self.start(worker_program(self.environment, queue, 1 if queue == "runs" else 2))
+    def start_worker(self, queue: str = "runs", **variables: str) -> Program:
+        return self.start(worker_program(self.environment, queue), **variables)
 
     def start_beat(self) -> Program:
         return self.start(beat_program(self.environment))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DataError, IntegrityError
+from django.db import DatabaseError, DataError, IntegrityError, connections
 from pydantic import ValidationError
 
-from simcore.events import Event, Failed, Finished, Log, Stopped, parse_event
+from simcore.events import Checkpoint, Event, Failed, Finished, Log, Stopped, parse_event
 from studio.jobs.kinds import kind_of
 from studio.jobs.lifecycle import IllegalMove, JobState, RequestedAction
 from studio.jobs.models import Job
 from studio.jobs.services import LeaseLost, job_end, job_interrupted, job_record, job_renew
+from studio.pool.placement import allocated_uuids
+from studio.runs.retention import checkpoints_tidy
+from workers.devices import visible_devices
 from workers.trainer_process import TrainerProcess
 
 logger = logging.getLogger(__name__)
@@ -34,8 +39,10 @@ def run_attempt(job: Job, stopping: threading.Event) -> None:
     folder = attempt_folder(job)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        arguments = kind_of(job).prepare(job, folder)
-        with TrainerProcess(arguments, stderr=folder / "stderr.log") as trainer:
+        with lease_kept(job.pk, job.lease_token):  # large checkpoints take minutes to check
+            arguments = kind_of(job).prepare(job, folder)
+        devices = {"CUDA_VISIBLE_DEVICES": visible_devices(allocated_uuids(job))}
+        with TrainerProcess(arguments, stderr=folder / "stderr.log", environment=devices) as trainer:
             Attempt(job.pk, job.lease_token, trainer, folder / "stderr.log", stopping).follow()
     except LeaseLost:
         logger.warning("job %s: the lease was lost; the trainer is stopped", job.pk)
@@ -48,6 +55,30 @@ def run_attempt(job: Job, stopping: threading.Event) -> None:
 def attempt_folder(job: Job) -> Path:
     """Where this attempt writes, and nowhere else."""
     return Path(settings.RUNS_FOLDER) / str(job.pk) / "attempts" / str(job.attempt)
+
+
+@contextlib.contextmanager
+def lease_kept(job_id: int, token: uuid.UUID) -> Iterator[None]:
+    """Renew the lease from a thread while the block works; whoever writes next finds out where it was lost."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(settings.LEASE_SECONDS / 3):
+            try:
+                job_renew(job_id, token)
+            except LeaseLost:
+                break
+            except DatabaseError as error:
+                logger.warning("job %s: the lease could not be renewed: %s", job_id, error)
+        connections.close_all()
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 class Attempt:
@@ -105,7 +136,10 @@ class Attempt:
     def _store(self) -> None:
         if self._pending:
             self._requested = job_record(self._job_id, self._token, self._pending)
+            has_checkpoint = any(isinstance(event, Checkpoint) for event in self._pending)
             self._pending = []
+            if has_checkpoint:
+                checkpoints_tidy(self._job_id, self._token)
         else:
             self._requested = job_renew(self._job_id, self._token)
         self._stored_at = time.monotonic()

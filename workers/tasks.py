@@ -8,18 +8,30 @@ import socket
 import threading
 from typing import Any
 
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from studio.catalog.uploads import leftovers_remove
 from studio.celery import app
 from studio.common.log_context import log_fields
 from studio.jobs.services import job_claim, jobs_reap
+from studio.pool.disk import disk_problem
+from studio.pool.guard import disk_guard
+from studio.pool.services import ring_for_all, workers_forget
 from workers.attempt import run_attempt
+from workers.presence import Presence
 
 logger = logging.getLogger(__name__)
 
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 stopping = threading.Event()
+_presences: list[Presence] = []
+
+
+@worker_ready.connect
+def _announce(sender: Any, **_: Any) -> None:
+    presence = Presence(WORKER, list(sender.app.amqp.queues.consume_from))
+    _presences.append(presence)
+    presence.start()
 
 
 @worker_shutting_down.connect
@@ -27,10 +39,21 @@ def _stop(**_: Any) -> None:
     stopping.set()
 
 
+@worker_shutdown.connect
+def _leave(**_: Any) -> None:
+    for presence in _presences:
+        presence.leave()
+
+
 @app.task(name="workers.work")
 def work(queue: str) -> None:
-    """Claim and do the jobs of a queue until none is left."""
-    while not stopping.is_set() and (job := job_claim(queue=queue, worker=WORKER)) is not None:
+    """Claim and do the jobs of a queue until none is left that fits the free devices."""
+    while not stopping.is_set():
+        if problem := disk_problem():
+            logger.warning("nothing is started: %s", problem)
+            return
+        if (job := job_claim(queue=queue, worker=WORKER)) is None:
+            return
         with log_fields(run_id=job.pk, attempt=job.attempt, worker=WORKER):
             logger.info("job %s: attempt %s begins", job.pk, job.attempt)
             run_attempt(job, stopping)
@@ -38,9 +61,12 @@ def work(queue: str) -> None:
 
 @app.task(name="workers.reap")
 def reap() -> None:
-    """Take back the jobs of lost workers."""
+    """Take back the jobs of lost workers, forget the long lost, look after the disk, and ring for every worker."""
     if reaped := jobs_reap():
         logger.warning("%s expired leases were reaped", reaped)
+    workers_forget()
+    disk_guard()
+    ring_for_all()
 
 
 @app.task(name="workers.tidy")

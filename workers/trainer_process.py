@@ -23,9 +23,16 @@ EXIT_SECONDS = 5.0
 class TrainerProcess:
     """Context manager: started on entry, certainly dead on exit."""
 
-    def __init__(self, arguments: list[str], stderr: Path, program: tuple[str, ...] = SIMCORE) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        stderr: Path,
+        program: tuple[str, ...] = SIMCORE,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self._arguments = [*program, *arguments]
         self._stderr = stderr
+        self._environment = environment or {}
         self._unfinished_line = b""
 
     def __enter__(self) -> TrainerProcess:
@@ -36,6 +43,7 @@ class TrainerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=PROJECT,
+                env={**os.environ, **self._environment},
                 start_new_session=True,
                 bufsize=0,
             )

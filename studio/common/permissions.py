@@ -33,6 +33,11 @@ def may_administer(user: Any) -> bool:
     return may_view(user) and user.role == Role.ADMINISTRATOR
 
 
+def may_set_priority(user: Any, owner_id: int, old: int, new: int) -> bool:
+    """Administrators in both directions; owners may let others go first."""
+    return may_administer(user) or (may_change(user, owner_id) and new < old)
+
+
 def require(allowed: bool, to_do: str) -> None:
     """Raises PermissionDenied, whose message says what was not allowed."""
     if not allowed:

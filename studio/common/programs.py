@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from studio.celery import LIGHT_QUEUE, RUNS_QUEUE
 from studio.common.redis_server import redis_command
 from studio.common.supervisor import Program
 from studio.environment import Environment
 
 # A worker may use stop_seconds for its trainer's last checkpoint; then it still has to say so.
 WORKER_MARGIN = 15.0
+# Of runs: as many at once as devices are free; a thread that nothing uses is never started.
+SLOTS = {RUNS_QUEUE: 64, LIGHT_QUEUE: 2}
 
 
 def redis_program(environment: Environment) -> Program:
@@ -29,11 +32,11 @@ def web_program(environment: Environment) -> Program:
     return _program(environment, "web", command, stop_seconds=10)
 
 
-def worker_program(environment: Environment, queue: str, slots: int) -> Program:
+def worker_program(environment: Environment, queue: str) -> Program:
     """A worker in one process: its tasks only wait for trainers and the database, so threads are enough."""
     command = _celery(
-        "worker", "--queues", queue, "--pool", "threads", "--concurrency", str(slots), "--hostname", f"{queue}@%h",
-        "--without-gossip", "--without-mingle",
+        "worker", "--queues", queue, "--pool", "threads", "--concurrency", str(SLOTS[queue]),
+        "--hostname", f"{queue}@%h", "--without-gossip", "--without-mingle",
     )  # fmt: skip
     return _program(environment, f"worker-{queue}", command, stop_seconds=environment.stop_seconds + WORKER_MARGIN)
 
@@ -53,8 +56,8 @@ def beat_schedule(environment: Environment) -> Path:
 # What `manage.py start` can become, by name.
 PROGRAMS: dict[str, Callable[[Environment], Program]] = {
     "web": web_program,
-    "runs": lambda environment: worker_program(environment, "runs", 1),
-    "light": lambda environment: worker_program(environment, "light", 2),
+    "runs": lambda environment: worker_program(environment, RUNS_QUEUE),
+    "light": lambda environment: worker_program(environment, LIGHT_QUEUE),
     "beat": beat_program,
 }
 

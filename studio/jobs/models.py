@@ -29,6 +29,13 @@ class Job(models.Model):
     total_steps = models.PositiveBigIntegerField(default=0)
     event_seq = models.PositiveBigIntegerField(default=0)
 
+    # What a worker must have free to take it; see `pool.needs`. Memory in bytes, of each device.
+    device_kind = models.CharField(max_length=10, blank=True, default="")
+    device_count = models.PositiveIntegerField(default=0)
+    device_memory = models.PositiveBigIntegerField(default=0)
+    # Why the studio itself paused it; it goes on by itself.
+    hold = models.TextField(blank=True, default="")
+
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True, default="")

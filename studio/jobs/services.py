@@ -28,6 +28,8 @@ from studio.jobs.lifecycle import (
     check_move,
 )
 from studio.jobs.models import Job, JobEvent, JobTransition
+from studio.pool import placement
+from studio.pool.needs import Needs, default_needs
 
 
 class LeaseLost(RuntimeError):
@@ -37,11 +39,20 @@ class LeaseLost(RuntimeError):
 # ---- making and claiming
 
 
-def job_create(*, kind: JobKind, owner: User, spec: dict[str, Any], total_steps: int, priority: int = 0) -> Job:
-    """Queue a new job and ring for a worker."""
+def job_create(
+    *,
+    kind: JobKind,
+    owner: User,
+    spec: dict[str, Any],
+    total_steps: int,
+    priority: int = 0,
+    needs: Needs | None = None,
+) -> Job:
+    """Queue a new job and ring for a worker. `needs`: see `pool.needs`; None: what its queue's jobs usually need."""
+    needs = needs or default_needs(kind.queue)
     job = Job(
         kind=kind.name, queue=kind.queue, owner=owner, spec=spec, total_steps=total_steps, priority=priority,
-        queued_at=timezone.now(),
+        queued_at=timezone.now(), device_kind=needs.kind, device_count=needs.count, device_memory=needs.memory,
     )  # fmt: skip
     with transaction.atomic():
         job.save()
@@ -51,14 +62,18 @@ def job_create(*, kind: JobKind, owner: User, spec: dict[str, Any], total_steps:
 
 
 def job_claim(*, queue: str, worker: str) -> Job | None:
-    """Take the first queued job of that queue under a new lease, or None."""
+    """Take the first queued job of that queue that fits the worker's free devices, under a new lease; or None."""
     waiting = Job.objects.filter(queue=queue, state=JobState.QUEUED).order_by("-priority", "queued_at", "pk")
     if not waiting.exists():
         return None
     with transaction.atomic():
-        job = waiting.select_for_update(skip_locked=True).first()
+        devices = placement.free_devices(worker)
+        if devices is None:
+            return None
+        job = waiting.filter(placement.fits(devices)).select_for_update(skip_locked=True).first()
         if job is None:
             return None
+        placement.allocate(job, devices)
         job.attempt += 1
         job.lease_token = uuid.uuid4()
         job.lease_expires_at = _lease_end()
@@ -106,6 +121,14 @@ def _follow(job: Job, event: Event) -> None:
             job.requested_action = ""
 
 
+def job_tell(job_id: int, token: uuid.UUID, payload: dict[str, Any]) -> None:
+    """Store and publish one event of the studio's own, with its `type`. Raises LeaseLost."""
+    with transaction.atomic():
+        job = _held(job_id, token)
+        _append(job, [payload])
+        job.save(update_fields=["event_seq"])
+
+
 def job_end(
     job_id: int, token: uuid.UUID, state: JobState, *, reason: str = "", result: dict[str, Any] | None = None
 ) -> None:
@@ -115,7 +138,7 @@ def job_end(
         if result is not None:
             job.result = result
         job.reason = reason
-        _move(job, state, actor=job.worker, reason=reason)
+        _move(job, state, actor=job.worker, reason=reason or (job.hold if state == JobState.PAUSED else ""))
 
 
 def job_interrupted(job_id: int, token: uuid.UUID, *, reason: str) -> None:
@@ -185,8 +208,36 @@ _AFTER: dict[UserAction, JobState] = {
 
 def _request(job: Job, action: RequestedAction, actor: str) -> None:
     job.requested_action = action
+    job.hold = ""
     _append(job, [_state_payload(job, from_state=job.state, actor=actor, reason=action.label)])
     job.save()
+
+
+# ---- what the studio does by itself
+
+
+def job_hold(job_id: int, why: str, *, actor: str) -> bool:
+    """Pause a running job that has no other request; it goes on by `jobs_go_on`. False where it cannot be paused."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=job_id)
+        if job.state != JobState.RUNNING or job.requested_action:
+            return False
+        job.requested_action, job.hold = RequestedAction.PAUSE, why
+        _move(job, JobState.PAUSING, actor=actor, reason=why)
+        return True
+
+
+def jobs_go_on(*, actor: str, reason: str) -> int:
+    """Queue what `job_hold` paused and nobody touched since; returns how many."""
+    held = Job.objects.filter(state=JobState.PAUSED).exclude(hold="")
+    gone = 0
+    for job_id in list(held.values_list("pk", flat=True)):
+        with transaction.atomic():
+            job = held.select_for_update(skip_locked=True).filter(pk=job_id).first()
+            if job is not None:
+                gone += 1
+                _move(job, JobState.QUEUED, actor=actor, reason=reason)
+    return gone
 
 
 # ---- the one place where states change and events get their numbers
@@ -211,6 +262,9 @@ def _move(job: Job, state: JobState, *, actor: str, reason: str = "") -> None:
     if state not in HELD_STATES:
         job.lease_token = job.lease_expires_at = None
         job.requested_action = ""
+        placement.release(job)
+    if state not in (JobState.PAUSING, JobState.PAUSED):
+        job.hold = ""
     if state == JobState.QUEUED:
         job.queued_at = timezone.now()
         if from_state in (JobState.FAILED, JobState.CANCELLED):
@@ -220,6 +274,11 @@ def _move(job: Job, state: JobState, *, actor: str, reason: str = "") -> None:
     _append(job, [_state_payload(job, from_state=from_state, actor=actor, reason=reason)])
     job.save()
     _audit(job, from_state=from_state, actor=actor, reason=reason)
+
+
+def job_noted(job: Job, *, actor: str, reason: str) -> None:
+    """Keep in the audit trail what changed without a move, in the caller's transaction."""
+    _audit(job, from_state=job.state, actor=actor, reason=reason)
 
 
 def _audit(job: Job, *, from_state: str, actor: str, reason: str) -> None:

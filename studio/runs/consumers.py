@@ -9,8 +9,11 @@ import logging
 from typing import Any
 from urllib.parse import parse_qs
 
+from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import DatabaseError
 
 from studio.common.permissions import may_view
 from studio.jobs.hub import Subscription, hub
@@ -23,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 REPLAY_BATCH = 500
 CHECK_SECONDS = 5.0
+ACCESS_SECONDS = 15.0
 ROW_SECONDS = 1.0
 SIGNED_OUT, UNKNOWN, BROKEN = 4401, 4404, 1011
 
@@ -35,16 +39,31 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if not may_view(self.scope["user"]):
             await self.close(SIGNED_OUT)
             return
-        self._task = asyncio.create_task(self._guarded())
+        self._tasks = [asyncio.create_task(self._guarded()), asyncio.create_task(self._watch_access())]
 
     async def disconnect(self, code: int) -> None:
-        if task := getattr(self, "_task", None):
+        for task in getattr(self, "_tasks", ()):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
         """Watchers have nothing to say: whatever they send is not even decoded."""
+
+    async def _watch_access(self) -> None:
+        """Close the socket once its session has ended or its user may not look any more."""
+        key = self.scope["session"].session_key
+        while True:
+            await asyncio.sleep(ACCESS_SECONDS)
+            try:
+                scope: Any = {"session": SessionStore(key)}
+                user = await get_user(scope)
+            except DatabaseError as error:  # asked again soon
+                logger.warning("could not look whether a watcher is still signed in: %s", error)
+                continue
+            if not may_view(user):
+                await self.close(SIGNED_OUT)
+                return
 
     async def _guarded(self) -> None:
         try:

@@ -38,7 +38,11 @@ def run_detail(run: Run) -> dict[str, Any]:
         "spec_groups": _spec_groups(run),
         "log_tail": _log_tail(job),
         "audit": _audit(job),
-        "checkpoints": [_checkpoint(row) for row in Checkpoint.objects.filter(run=run, superseded=False)],
+        "checkpoints": [
+            _checkpoint(row) for row in Checkpoint.objects.filter(run=run, superseded=False, removed=False)
+        ],
+        "checkpoints_removed": Checkpoint.objects.filter(run=run, superseded=False, removed=True).count(),
+        "schedule": job.spec.get("schedule", {}),
         "samples": [_samples(row) for row in SampleGrid.objects.filter(run=run, superseded=False)],
         "figures": figures,
         "distances": " ".join(figure.name for figure in figures if figure.distance),

@@ -48,7 +48,7 @@ class Distillation:
 
 def newest_whole_checkpoint(run_id: int) -> Path | None:
     """The checkpoint from which the next attempt goes on: the newest one whose file is as it was written."""
-    for row in Checkpoint.objects.filter(run_id=run_id, superseded=False).order_by("-step"):
+    for row in Checkpoint.objects.filter(run_id=run_id, superseded=False, removed=False).order_by("-step"):
         path = run_folder(run_id) / row.path
         if _is_whole(path, row):
             return path

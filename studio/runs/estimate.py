@@ -10,13 +10,10 @@ from django.template.defaultfilters import filesizeformat
 from simcore.config import RunSpec
 from studio.catalog.models import Teacher
 from studio.jobs.lifecycle import JobState
+from studio.pool.disk import free_bytes
+from studio.pool.needs import COPIES_IN_MEMORY, FLOAT, GIB, gib
 from studio.runs.models import Metric, Run
-
-FLOAT = 4  # bytes
-# θ, ψ, the teacher, the average, two gradients, and Adam's two moments of θ and of ψ
-COPIES_IN_MEMORY = 10
-# θ, ψ, the average and the moments
-COPIES_IN_CHECKPOINT = 7
+from studio.runs.prepare import checkpoints_on_disk, disk_forecast
 
 
 @dataclass
@@ -33,10 +30,12 @@ class Estimate:
 def estimate(spec: RunSpec, teacher: Teacher) -> Estimate:
     """Time from the last finished run of the same teacher; memory and disk from the number of parameters."""
     parameters = teacher.read_card().parameters
-    checkpoints = -(-spec.iterations // spec.schedule.checkpoint_every)
+    checkpoints, forecast = checkpoints_on_disk(spec), disk_forecast(spec, parameters)
+    own = spec.performance.memory_gib
+    weights = filesizeformat(COPIES_IN_MEMORY * FLOAT * parameters)
     result = Estimate(
-        memory=f"{filesizeformat(COPIES_IN_MEMORY * FLOAT * parameters)} for weights, gradients and optimisers",
-        disk=f"{filesizeformat(checkpoints * COPIES_IN_CHECKPOINT * FLOAT * parameters)} for {checkpoints} checkpoints",
+        memory=f"{gib(int(own * GIB))} as set" if own else f"{weights} for weights, gradients and optimisers",
+        disk=f"{filesizeformat(forecast)} for {checkpoints} checkpoints at most; {gib(free_bytes())} free",
     )
     seconds = _seconds_per_image(teacher)
     if seconds is None:

@@ -10,9 +10,9 @@ from django import forms
 
 from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.presets import Preset
-from simcore.resolve import resolve
 from studio.catalog.models import Teacher
 from studio.runs.fields import Leaf, all_leaves, nest, show, spec_groups, value_at
+from studio.runs.prepare import prepare
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class NewRunForm(forms.Form):
         try:
             self.spec = parse_spec(nest(values))
             if "teacher" not in self.errors:
-                resolve(self.spec, Teacher.objects.get(reference=self.spec.teacher).read_card())
+                prepare(self.spec, Teacher.objects.get(reference=self.spec.teacher).read_card())
         except SpecError as error:
             for path, message in error.problems.items():
                 if path not in self.errors:

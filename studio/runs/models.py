@@ -80,6 +80,8 @@ class Checkpoint(Record):
     path = models.CharField(max_length=300)
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
+    kept = models.BooleanField(default=False, help_text="Something uses it: it is never removed.")
+    removed = models.BooleanField(default=False, help_text="Its file was removed to save space.")
 
     class Meta:
         ordering = ("step", "pk")

@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from simcore.figures import Figure, figures_of
 from studio.jobs.lifecycle import JobState, RequestedAction
 from studio.jobs.models import Job
+from studio.pool.selectors import wait_reasons
 from studio.runs.charts import sparklines
 from studio.runs.models import Evaluation, Run
 
@@ -51,7 +52,8 @@ def run_rows(runs: Sequence[Run]) -> list[RunRow]:
     """Rows in the order of `runs`, which come with job, owner and teacher selected."""
     evaluations = _latest_evaluations([run.pk for run in runs])
     lines = sparklines({run.pk: max(run.job.total_steps, 1) for run in runs}, "student_loss")
-    return [_row(run, evaluations, lines.get(run.pk, "")) for run in runs]
+    waits = wait_reasons([run.job for run in runs])
+    return [_row(run, evaluations, lines.get(run.pk, ""), waits.get(run.pk, "")) for run in runs]
 
 
 def run_row(run: Run) -> RunRow:
@@ -70,7 +72,7 @@ def _latest_evaluations(run_ids: Sequence[int]) -> dict[tuple[int, str], dict[st
     return {(row.run_id, row.source): row.values for row in rows}
 
 
-def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkline: str) -> RunRow:
+def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkline: str, waits: str) -> RunRow:
     job, headline = run.job, figures_of(run.teacher.card["dataset"])[0]
 
     def value(source: str) -> str:
@@ -82,7 +84,7 @@ def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkli
         name=run.name,
         state=job.state,
         state_label=JobState(job.state).label,
-        reason=_reason(job),
+        reason=_reason(job) or waits,
         teacher_title=run.teacher.title,
         objective=objective_label(job),
         step=job.step,
@@ -98,9 +100,9 @@ def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkli
 
 
 def _reason(job: Job) -> str:
-    if job.requested_action:
+    if job.requested_action and not job.hold:
         return f"{RequestedAction(job.requested_action).label}…"
-    return job.reason
+    return job.hold or job.reason
 
 
 def objective_label(job: Job) -> str:

@@ -142,6 +142,8 @@ def show_sample(request: HttpRequest, pk: int, sample: int) -> HttpResponse:
 def download_checkpoint(request: HttpRequest, pk: int, checkpoint: int) -> FileResponse:
     """The file of one checkpoint."""
     row = get_object_or_404(Checkpoint.objects.select_related("run"), run_id=pk, pk=checkpoint)
+    if row.removed:
+        raise Http404("This checkpoint was removed to save space: the run keeps others, as its schedule says.")
     path = _existing(pk, row.path)
     return FileResponse(path.open("rb"), as_attachment=True, filename=f"run-{pk}-step-{row.step}.safetensors")
 

@@ -17,14 +17,34 @@ from studio.celery import RUNS_QUEUE
 from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.models import Job
 from studio.jobs.services import job_act, job_claim, job_end, job_record
+from studio.pool.models import Worker
+from studio.pool.needs import GIB
+from studio.pool.services import DeviceReading, worker_announce
 from studio.runs.models import Run
 
 
 def claim(worker: str = "worker-1") -> Job:
-    """The next run's job, under a new lease."""
+    """The next run's job, under a new lease; the worker has CPU devices enough for whatever a test launches."""
+    announce(worker)
     job = job_claim(queue=RUNS_QUEUE, worker=worker)
     assert job is not None, "no job was waiting"
     return job
+
+
+def announce(worker: str, *devices: DeviceReading, queue: str = RUNS_QUEUE) -> Worker:
+    """A worker with these devices, or with eight CPU devices; one that is known keeps what it has."""
+    if not devices and (known := Worker.objects.filter(name=worker).first()):
+        return known
+    readings = devices or [cpu(f"cpu:{worker}/{number}") for number in range(8)]
+    return worker_announce(name=worker, queues=[queue], devices=readings)
+
+
+def cpu(uuid: str, gib: float = 64) -> DeviceReading:
+    return DeviceReading(uuid, "cpu", "CPU", int(gib * GIB))
+
+
+def cuda(uuid: str, gib: float = 80) -> DeviceReading:
+    return DeviceReading(uuid, "cuda", "H100", int(gib * GIB))
 
 
 def token_of(job: Job) -> uuid.UUID:

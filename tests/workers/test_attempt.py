@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from django.db import connection
 from simcore.events import Event, Failed, Finished, Metrics, Started, Stopped, event_line
 from studio.jobs.lifecycle import UserAction
 from studio.jobs.models import Job
-from studio.jobs.services import LeaseLost, job_act, jobs_reap
+from studio.jobs.services import LeaseLost, job_act, job_renew, jobs_reap
 from studio.runs.models import Metric, Run
-from tests.studio.builders import at_once, claim, expire, moves, not_raised, sequence, token_of
-from workers.attempt import Attempt, run_attempt
+from tests.studio.builders import announce, at_once, claim, cpu, cuda, expire, moves, not_raised, sequence, token_of
+from workers.attempt import Attempt, lease_kept, run_attempt
 from workers.trainer_process import TrainerProcess
 
 PRELUDE = """
@@ -236,3 +237,42 @@ def test_a_folder_that_cannot_be_used_fails_the_job_with_the_reason(run: Run, se
     job = Job.objects.get(pk=run.pk)
     assert job.state == "failed"
     assert f"the attempt's folder {tmp_path}/runs/{run.pk}/attempts/1 cannot be used: " in job.reason
+
+
+@pytest.mark.django_db(transaction=True)
+def test_checking_a_large_checkpoint_keeps_the_lease(run: Run, settings: Any) -> None:
+    settings.LEASE_SECONDS = 1
+    job = claim()
+    with lease_kept(job.pk, token_of(job)):
+        for _ in range(5):
+            time.sleep(0.5)
+            assert jobs_reap() == 0
+    time.sleep(1.2)
+    assert jobs_reap() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lease_lost_while_a_checkpoint_is_checked_is_not_taken_back(run: Run, settings: Any) -> None:
+    settings.LEASE_SECONDS = 0.3
+    job = claim()
+    with lease_kept(job.pk, token_of(job)):
+        expire(job)
+        assert jobs_reap() == 1
+        time.sleep(0.5)
+    assert Job.objects.get(pk=run.pk).state == "queued"
+    with pytest.raises(LeaseLost):
+        job_renew(job.pk, token_of(job))
+
+
+@pytest.mark.parametrize(("device", "seen"), [(cuda("GPU-a"), "GPU-a"), (cpu("cpu:w"), "")])
+def test_a_trainer_sees_the_devices_of_its_job_only(
+    run: Run, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, device: Any, seen: str
+) -> None:
+    settings.RUNS_FOLDER = tmp_path / "runs"
+    Job.objects.filter(pk=run.pk).update(device_kind=device.kind, device_count=1)
+    announce("w", device)
+    script = PRELUDE + START + "\nsay('<' + os.environ['CUDA_VISIBLE_DEVICES'] + '>')\n"
+    monkeypatch.setattr("workers.attempt.TrainerProcess", lambda _, stderr, environment: TrainerProcess(
+        [script], stderr, program=(sys.executable, "-c"), environment=environment))  # fmt: skip
+    run_attempt(claim("w"), threading.Event())
+    assert run.job.events.get(type="log").payload["message"] == f"<{seen}>"

@@ -11,7 +11,8 @@ import psutil
 import pytest
 from django.db import connections
 
-from simcore.config import EvaluationSpec, RunSpec, ScheduleSpec
+from simcore.config import EvaluationSpec, PerformanceSpec, RunSpec, ScheduleSpec
+from studio.celery import RUNS_QUEUE
 from studio.jobs.lifecycle import UserAction
 from studio.jobs.models import Job
 from studio.jobs.services import job_act, jobs_reap
@@ -21,6 +22,7 @@ from studio.runs.services import run_create
 from tests.stack import wait_for
 from tests.studio.builders import claim, expire, sequence
 from workers.attempt import attempt_folder, run_attempt
+from workers.tasks import reap, work
 
 
 @pytest.fixture
@@ -168,6 +170,57 @@ def test_a_distillation_whose_trainer_is_killed_is_taken_up_from_its_checkpoint(
     assert (resumed.state, resumed.attempt) == ("succeeded", 2)
     assert resumed.events.get(type="started", attempt=2).payload["step"] == last.step
     assert steps() == list(range(1, last.step + 4))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_of_two_processes_is_paused_goes_on_and_finishes(launch: Any) -> None:
+    """Two gloo processes under torchrun on the one CPU device."""
+    run = launch(
+        iterations=2_000,
+        performance=PerformanceSpec(devices=2),
+        schedule=ScheduleSpec(samples_every=10_000, sample_count=20, checkpoint_every=10_000),
+        evaluation=EvaluationSpec(every=0, samples=100, final_samples=100, teacher_steps=4),
+    )
+    with Working() as working:
+        wait_for(lambda: Job.objects.get(pk=run.pk).step >= 2, 60, "the run trains")
+        assert len([child for child in working.trainer.children(recursive=True) if "simcore" in child.cmdline()]) == 2
+        job_act(run.job, UserAction.PAUSE, actor="ada")
+    paused = Job.objects.get(pk=run.pk)
+    assert (paused.state, paused.reason) == ("paused", "")
+    assert Checkpoint.objects.get().step == paused.step
+    job_act(run.job, UserAction.RESUME, actor="ada")
+    Job.objects.filter(pk=run.pk).update(spec=paused.spec | {"iterations": paused.step + 2})
+    resumed = attempt()
+    assert (resumed.state, resumed.attempt, resumed.reason) == ("succeeded", 2, "")
+    assert steps() == list(range(1, paused.step + 3))
+
+
+def test_a_run_keeps_the_checkpoints_that_its_schedule_names(launch: Any) -> None:
+    schedule = ScheduleSpec(samples_every=10, sample_count=20, checkpoint_every=1, keep_last=2, keep_best=False)
+    run = launch(schedule=schedule, evaluation=EvaluationSpec(every=0, samples=100, final_samples=100, teacher_steps=4))
+    assert attempt().state == "succeeded"
+    assert list(Checkpoint.objects.filter(removed=False).values_list("step", flat=True)) == [5, 6]
+    found = sorted(path.name for path in run_folder(run.pk).rglob("step-*"))
+    assert found == [f"step-{step:06d}.{kind}" for step in (5, 6) for kind in ("clock.json", "safetensors")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_pauses_while_the_disk_is_nearly_full_and_goes_on(launch: Any, settings: Any) -> None:
+    run = launch(iterations=400, schedule=ScheduleSpec(samples_every=1000, sample_count=20, checkpoint_every=1000))
+    with Working():
+        wait_for(lambda: Job.objects.get(pk=run.pk).step >= 2, 60, "the run trains")
+        settings.DISK_RESERVE = 2**60
+        reap()
+    paused = Job.objects.get(pk=run.pk)
+    assert paused.state == "paused"
+    assert paused.hold.startswith("the disk is nearly full: ")
+    reap()
+    work(RUNS_QUEUE)
+    assert Job.objects.get(pk=run.pk).state == "paused"
+    settings.DISK_RESERVE = 0
+    reap()
+    queued = Job.objects.get(pk=run.pk)
+    assert (queued.state, queued.hold) == ("queued", "")
 
 
 def test_a_distillation_whose_lease_was_lost_is_stopped(launch: Any) -> None:

@@ -106,6 +106,16 @@ function evaluationRow(evaluation: Evaluation): HTMLElement {
 export class RunCheckpoints extends RunTable {
   protected take(event: RunEvent): void {
     if (event.type === "checkpoint") this.add(checkpointRow(event));
+    else if (event.type === "removed") this.drop(event.steps);
+  }
+
+  private drop(steps: number[]): void {
+    const note = find<HTMLElement>(this, "[data-removed]");
+    const total = Number(note.dataset["count"]) + steps.length;
+    note.dataset["count"] = String(total);
+    note.hidden = false;
+    find(note, '[data-out="removed"]').textContent = count(total);
+    for (const step of steps) this.body.querySelector(`tr[data-step="${step}"]`)?.remove();
   }
 }
 

@@ -57,6 +57,7 @@ export type RunEvent = Numbered &
     | { type: "metrics"; step: number; values: Values }
     | ({ type: "samples" } & SampleGrid)
     | ({ type: "checkpoint" } & Checkpoint)
+    | { type: "removed"; steps: number[] }
     | ({ type: "evaluation" } & Evaluation)
     | { type: "log"; level: string; message: string }
     | { type: "finished"; step: number; summary: Record<string, unknown> }

@@ -18,7 +18,7 @@ const KEYS: Record<string, () => void> = {
   "0": () => void document.querySelector<RunPage>("run-page")?.zoom(null),
 };
 
-const AFTER_G: Record<string, string> = { r: "/runs/", n: "/runs/new/", t: "/teachers/", d: "/datasets/", i: "/imports/" };
+const AFTER_G: Record<string, string> = { r: "/runs/", n: "/runs/new/", t: "/teachers/", d: "/datasets/", i: "/imports/", w: "/workers/" };
 
 /** Single-key shortcuts; they can be switched off in the list of keys, and never act in a text field. */
 export function startKeys(): void {

@@ -13,7 +13,18 @@ from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.models import Job
 from studio.jobs.services import LeaseLost, job_act, job_claim, job_end, job_interrupted, job_record, job_renew
 from studio.runs.models import Metric
-from tests.studio.builders import at_once, claim, expire, metrics, not_raised, record, sequence, started, token_of
+from tests.studio.builders import (
+    announce,
+    at_once,
+    claim,
+    expire,
+    metrics,
+    not_raised,
+    record,
+    sequence,
+    started,
+    token_of,
+)
 
 
 @pytest.fixture
@@ -77,6 +88,7 @@ def test_workers_that_claim_at_once_never_get_the_same_job(run_of: Any) -> None:
         run_of(str(number))
 
     def claim_all(worker: str) -> list[int]:
+        announce(worker)
         mine = []
         while (job := job_claim(queue=RUNS_QUEUE, worker=worker)) is not None:
             mine.append(job.pk)

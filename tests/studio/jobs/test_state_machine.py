@@ -27,7 +27,7 @@ from studio.jobs.services import (
 )
 from studio.runs.models import Metric
 from studio.runs.services import run_create
-from tests.studio.builders import checkpoint, expire, metrics, moves, record, sequence, started, token_of
+from tests.studio.builders import announce, checkpoint, expire, metrics, moves, record, sequence, started, token_of
 
 
 def held(machine: JobLife) -> bool:
@@ -70,7 +70,9 @@ class JobLife(RuleBasedStateMachine):
 
     @rule()
     def claim(self) -> None:
-        job = job_claim(queue=RUNS_QUEUE, worker=f"worker-{self.attempt}")
+        worker = f"worker-{self.attempt}"
+        announce(worker)
+        job = job_claim(queue=RUNS_QUEUE, worker=worker)
         assert (job is not None) == (self.state == "queued")
         if job is not None:
             self.attempt += 1

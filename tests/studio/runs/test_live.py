@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 
 from studio.jobs import publisher
 from studio.jobs.hub import Subscription, hub
@@ -102,6 +103,26 @@ async def test_whatever_a_watcher_says_is_ignored(cookie: str, job: Job, said: d
         await watcher.send_input({"type": "websocket.receive", "text": None, **said})
         await in_database(record)(job, metrics(1))
         assert numbers(await next_events(watcher, 1)) == [4]
+
+
+@pytest.mark.parametrize("path", ["/ws/runs/", "/ws/runs/1/"])
+@pytest.mark.parametrize("how", ["signed out", "deactivated", "new password"])
+async def test_an_open_socket_closes_when_its_session_ends(
+    user: Any, run: Any, cookie: str, monkeypatch: pytest.MonkeyPatch, path: str, how: str
+) -> None:
+    monkeypatch.setattr(consumers, "ACCESS_SECONDS", 0.1)
+    watcher = socket(path.replace("1", str(run.pk)), cookie)
+    assert await watcher.connect()
+    await asyncio.sleep(0.3)  # while the session lasts, the socket does
+    if how == "signed out":
+        await in_database(Session.objects.all().delete)()
+    elif how == "deactivated":
+        user.is_active = False
+        await in_database(user.save)()
+    else:
+        user.set_password("another horse")
+        await in_database(user.save)()
+    assert await close_code(watcher) == 4401
 
 
 async def test_a_run_that_does_not_exist_is_gone(cookie: str) -> None:

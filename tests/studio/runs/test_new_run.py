@@ -263,7 +263,7 @@ def test_the_estimate_knows_memory_and_disk_before_any_run(ada: Client) -> None:
     page = ada.post("/runs/estimate/", data).content.decode()
     assert "<html" not in page
     assert "7.4\xa0MB" in page  # ten copies of 193,000 parameters of four bytes
-    assert "10 checkpoints" in page  # 2,500 iterations, one each 250
+    assert "5 checkpoints at most" in page  # the last three, the best, and one more until another goes
     assert "its speed is unknown" in page
 
 

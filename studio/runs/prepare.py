@@ -1,0 +1,49 @@
+"""From a specification as it was asked for to one that a worker can be given."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from simcore.config import RunSpec, SpecError
+from simcore.resolve import resolve
+from simcore.teacher_card import TeacherCard
+from studio.pool.disk import free_bytes
+from studio.pool.needs import FLOAT, gib
+from studio.pool.selectors import announced_device
+
+# θ, ψ, the average and the moments
+COPIES_IN_CHECKPOINT = 7
+
+
+def prepare(spec: RunSpec, card: TeacherCard) -> RunSpec:
+    """Every automatic choice written out; `device: auto` is what the workers announce.
+
+    Raises SpecError where the spec does not fit the teacher, or its checkpoints would not fit the disk.
+    """
+    if spec.device == "auto" and (device := announced_device()):
+        spec = spec.model_copy(update={"device": device})
+    spec = resolve(spec, card)
+    forecast, free = disk_forecast(spec, card.parameters), free_bytes() - settings.DISK_RESERVE
+    if forecast > free:
+        raise SpecError(
+            {
+                "schedule.keep_last": f"the run would keep {checkpoints_on_disk(spec)} checkpoints, "
+                f"{gib(forecast)}, but the disk has room for {gib(max(0, free))}; keep fewer, or free space"
+            }
+        )
+    return spec
+
+
+def checkpoints_on_disk(spec: RunSpec) -> int:
+    """How many there are at most at once: those that are kept, and the newest before another goes."""
+    schedule = spec.schedule
+    written = -(-spec.iterations // schedule.checkpoint_every)
+    kept = schedule.keep_last + schedule.keep_best
+    if schedule.keep_every:
+        kept += spec.iterations // schedule.keep_every
+    return min(written, kept + 1)
+
+
+def disk_forecast(spec: RunSpec, parameters: int) -> int:
+    """Bytes that the run's checkpoints take at most; samples and logs are small beside them."""
+    return checkpoints_on_disk(spec) * COPIES_IN_CHECKPOINT * FLOAT * parameters
