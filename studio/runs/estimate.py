@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import fmean
 
-from django.db.models import Avg
 from django.template.defaultfilters import filesizeformat
 
 from simcore.config import RunSpec
@@ -17,6 +17,7 @@ FLOAT = 4  # bytes
 COPIES_IN_MEMORY = 10
 # θ, ψ, the average and the moments
 COPIES_IN_CHECKPOINT = 7
+SPEED_POINTS = 1000  # the newest
 
 
 @dataclass
@@ -57,9 +58,9 @@ def _seconds_per_image(teacher: Teacher) -> float | None:
     )
     if run is None:
         return None
-    points = Metric.objects.filter(run=run, name="seconds_per_iteration", superseded=False)
-    mean = points.aggregate(mean=Avg("value"))["mean"]
-    return None if mean is None else float(mean) / int(run.job.spec["batch_size"])
+    points = Metric.objects.filter(run=run, name="seconds_per_iteration", superseded=False).order_by("-step")
+    seconds = list(points.values_list("value", flat=True)[:SPEED_POINTS])
+    return fmean(seconds) / int(run.job.spec["batch_size"]) if seconds else None
 
 
 def duration(seconds: float) -> str:
