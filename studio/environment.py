@@ -42,6 +42,10 @@ class Environment(BaseSettings):
     stop_seconds: float = Field(
         60.0, ge=1, le=3600, description="Time a trainer has to checkpoint when its worker stops."
     )
+    queued_limit: int = Field(200, ge=1, description="Most runs that one person may have in the queue.")
+    webhook_private: bool = Field(
+        False, description="Web hooks may use plain http and reach private addresses: only where every user is trusted."
+    )
     demo: bool = Field(True, description="Queue the demo distillation on the first start.")
 
     @field_validator("allowed_hosts", mode="before")

@@ -132,6 +132,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
 
+QUEUED_LIMIT = ENVIRONMENT.queued_limit
+WEBHOOK_PRIVATE = ENVIRONMENT.webhook_private
 LEASE_SECONDS = ENVIRONMENT.lease_seconds
 RING_SECONDS = ENVIRONMENT.ring_seconds
 STALL_SECONDS = ENVIRONMENT.stall_seconds

@@ -49,7 +49,7 @@ def bucketed_series(
         )
     else:
         rows = _of_points(points, low, buckets, span)
-    newest = _newest(run_id, names, high)
+    newest = _newest(run_id, names, low, high)
     series: dict[str, Series] = {
         name: {"step": [], "min": [], "max": [], "mean": [], "last": newest.get(name)} for name in names
     }
@@ -114,9 +114,9 @@ def _merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return merged
 
 
-def _newest(run_id: int, names: Sequence[str], high: int) -> dict[str, float]:
-    """The value of each series at its last step that is not beyond `high`."""
-    steps = Metric.objects.filter(run_id=run_id, superseded=False, step__lte=high)
+def _newest(run_id: int, names: Sequence[str], low: int, high: int) -> dict[str, float]:
+    """The value of each series at its last step in the range."""
+    steps = Metric.objects.filter(run_id=run_id, superseded=False, step__gte=low, step__lte=high)
     found = {}
     for name in names:  # each from the end of an index; one query for all would read every point
         value = steps.filter(name=name).order_by("-step").values_list("value", flat=True).first()

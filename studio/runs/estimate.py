@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -34,7 +35,7 @@ class Estimate:
 def estimate(spec: RunSpec, teacher: Teacher) -> Estimate:
     """Time from the last finished run of the same teacher; memory and disk from the number of parameters."""
     parameters = teacher.read_card().parameters
-    checkpoints = -(-spec.iterations // spec.schedule.checkpoint_every)
+    checkpoints = _checkpoints(spec)
     result = Estimate(
         memory=f"{filesizeformat(COPIES_IN_MEMORY * FLOAT * parameters)} for weights, gradients and optimisers",
         disk=f"{filesizeformat(checkpoints * COPIES_IN_CHECKPOINT * FLOAT * parameters)} for {checkpoints} checkpoints",
@@ -47,6 +48,32 @@ def estimate(spec: RunSpec, teacher: Teacher) -> Estimate:
     if spec.iterations < 100:
         result.notes.append("So few iterations show that everything works, not what the method can do.")
     return result
+
+
+def estimate_all(specs: Sequence[RunSpec]) -> Estimate:
+    """Of several runs one after the other: the sum of their times and disk, the most of their memory.
+
+    Their teachers stand in the catalogue.
+    """
+    total = Estimate()
+    teachers = {teacher.reference: teacher for teacher in Teacher.objects.all()}
+    used = {spec.teacher for spec in specs}
+    speeds = {reference: _seconds_per_image(teachers[reference]) for reference in used}
+    parameters = {reference: teachers[reference].read_card().parameters for reference in used}
+    disk = sum(_checkpoints(spec) * COPIES_IN_CHECKPOINT * FLOAT * parameters[spec.teacher] for spec in specs)
+    total.disk = f"{filesizeformat(disk)} for the checkpoints of {len(specs)} runs"
+    total.memory = f"{filesizeformat(COPIES_IN_MEMORY * FLOAT * max(parameters.values()))} for each run"
+    times = [speeds[spec.teacher] for spec in specs]
+    if None in times:
+        total.notes.append("No run of this teacher has finished yet, so its speed is unknown.")
+    else:
+        seconds = sum((time or 0) * spec.batch_size * spec.iterations for time, spec in zip(times, specs, strict=True))
+        total.time = f"about {duration(seconds)} of training, one run after the other"
+    return total
+
+
+def _checkpoints(spec: RunSpec) -> int:
+    return -(-spec.iterations // spec.schedule.checkpoint_every)
 
 
 def _seconds_per_image(teacher: Teacher) -> float | None:

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from studio.jobs.lifecycle import JobState, RequestedAction
 from studio.jobs.models import Job
 from studio.runs.charts import sparklines
-from studio.runs.models import Evaluation, Run
+from studio.runs.models import Evaluation, Run, RunGroup
 
 OBJECTIVE_LABELS = {"sim": "SIM", "sid": "SiD", "diff_instruct": "Diff-Instruct"}
 DISTANCE_LABELS = {
@@ -43,10 +43,13 @@ class RunRow:
     sparkline: str
     created: datetime
     owner: str
+    tags: tuple[str, ...]
+    archived: bool
+    group: RunGroup | None
 
 
 def run_rows(runs: Sequence[Run]) -> list[RunRow]:
-    """Rows in the order of `runs`, which come with job, owner and teacher selected."""
+    """Rows in the order of `runs`, which come with job, owner, teacher and group selected and tags prefetched."""
     ids = [run.pk for run in runs]
     frechet = _latest_frechet(ids)
     lines = sparklines({run.pk: max(run.job.total_steps, 1) for run in runs}, "student_loss")
@@ -60,7 +63,8 @@ def run_row(run: Run) -> RunRow:
 
 def rows_html(run_ids: Collection[int]) -> dict[int, str]:
     """The rendered rows of those of the runs that exist, by id."""
-    runs = Run.objects.select_related("job__owner", "teacher").filter(pk__in=run_ids).order_by("pk")
+    runs = Run.objects.select_related("job__owner", "teacher", "group").prefetch_related("tags")
+    runs = runs.filter(pk__in=run_ids).order_by("pk")
     return {row.id: render_to_string("runs/_row.html", {"run": row}) for row in run_rows(list(runs))}
 
 
@@ -87,6 +91,9 @@ def _row(run: Run, frechet: dict[tuple[int, str], float], sparkline: str) -> Run
         sparkline=sparkline,
         created=job.created_at,
         owner=job.owner.get_username(),
+        tags=tuple(tag.name for tag in run.tags.all()),
+        archived=run.archived,
+        group=run.group,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import transaction
 
 from simcore.config import RunSpec
@@ -9,14 +10,33 @@ from simcore.presets import find_preset
 from simcore.resolve import resolve
 from studio.accounts.models import User
 from studio.catalog.models import Teacher
+from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
 from studio.jobs.services import job_create
 from studio.runs.distillation import DISTILLATION
 from studio.runs.models import Run
 
 
+class RunRefused(ValueError):
+    """What was asked of runs cannot be; the message says why, for people."""
+
+
+def check_queue_limit(owner: User, more: int) -> None:
+    """Raises RunRefused where `more` runs would exceed what one person may have waiting."""
+    waiting = Job.objects.filter(owner=owner, kind=DISTILLATION.name, state=JobState.QUEUED).count()
+    if waiting + more > settings.QUEUED_LIMIT:
+        raise RunRefused(
+            f"{owner.get_username()} has {waiting} runs in the queue; {more} more would exceed the limit of "
+            f"{settings.QUEUED_LIMIT}. Cancel some, or wait until they have started."
+        )
+
+
 def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
-    """Queue a distillation. Raises Teacher.DoesNotExist where the spec's teacher is not in the catalogue."""
+    """Queue a distillation.
+
+    Raises Teacher.DoesNotExist where the spec's teacher is not in the catalogue, RunRefused beyond the queue's limit.
+    """
+    check_queue_limit(owner, 1)
     teacher = Teacher.objects.get(reference=spec.teacher)
     resolved = resolve(spec, teacher.read_card())
     with transaction.atomic():

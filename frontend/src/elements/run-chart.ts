@@ -179,7 +179,9 @@ export class RunChart extends HTMLElement {
     if (last < 0) return readoutItem(key, label, "–");
     if (at === null) {
       const range = `min ${figure(extreme(bottom!, Math.min))} · max ${figure(extreme(top!, Math.max))}`;
-      return readoutItem(key, label, figure(values![last]!), range, this.names.length > 1);
+      const newest = this.page.curves.get(name).last;
+      const value = newest === null ? values![last]! : newest * Number(this.dataset["factor"] ?? 1);
+      return readoutItem(key, label, figure(value), range, this.names.length > 1);
     }
     const [value, smoothed] = [values![at], line![at]];
     const notes = [
