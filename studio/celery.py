@@ -51,6 +51,11 @@ app.conf.update(
             "schedule": settings.RING_SECONDS,
             "options": {"queue": LIGHT_QUEUE, "expires": settings.RING_SECONDS},
         },
+        "notify": {
+            "task": "workers.notify",
+            "schedule": settings.RING_SECONDS,
+            "options": {"queue": LIGHT_QUEUE, "expires": settings.RING_SECONDS},
+        },
     },
 )
 

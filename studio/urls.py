@@ -12,6 +12,7 @@ urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", login_not_required(LogoutView.as_view()), name="sign-out"),
     path("password/", ChangePassword.as_view(), name="password"),
+    path("notifications/", include("studio.notifications.urls")),
     path("runs/", include("studio.runs.urls")),
     path("api/v1/", include("studio.api.urls")),
 ]

@@ -12,6 +12,7 @@ from celery.signals import worker_shutting_down
 
 from studio.celery import app
 from studio.jobs.services import job_claim, jobs_reap
+from studio.notifications.services import deliveries_send
 from workers.attempt import run_attempt
 
 logger = logging.getLogger(__name__)
@@ -38,3 +39,9 @@ def reap() -> None:
     """Take back the jobs of lost workers."""
     if reaped := jobs_reap():
         logger.warning("%s expired leases were reaped", reaped)
+
+
+@app.task(name="workers.notify")
+def notify() -> None:
+    """Send the notifications that are due."""
+    deliveries_send()

@@ -28,6 +28,7 @@ from studio.jobs.lifecycle import (
     check_move,
 )
 from studio.jobs.models import Job, JobEvent, JobTransition
+from studio.jobs.signals import job_ended
 
 
 class LeaseLost(RuntimeError):
@@ -220,6 +221,8 @@ def _move(job: Job, state: JobState, *, actor: str, reason: str = "") -> None:
     _append(job, [_state_payload(job, from_state=from_state, actor=actor, reason=reason)])
     job.save()
     _audit(job, from_state=from_state, actor=actor, reason=reason)
+    if state in ENDED_STATES:
+        job_ended.send(sender=Job, job=job)
 
 
 def _audit(job: Job, *, from_state: str, actor: str, reason: str) -> None:

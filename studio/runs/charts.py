@@ -79,7 +79,9 @@ def _of_points(points: Any, low: int, buckets: int, span: int) -> Iterator[dict[
     yield from (
         points.annotate(bucket=(F("step") - low) * buckets / span)
         .values("name", "bucket")
-        .annotate(from_step=Min("step"), least=Min("value"), greatest=Max("value"), sum=Sum("value"), number=Count("pk"))
+        .annotate(
+            from_step=Min("step"), least=Min("value"), greatest=Max("value"), sum=Sum("value"), number=Count("pk")
+        )
         .order_by("name", "bucket")
     )
 

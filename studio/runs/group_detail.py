@@ -35,9 +35,7 @@ class Cell:
 
 def group_detail(group: RunGroup) -> dict[str, Any]:
     """The context of `runs/group.html`."""
-    runs = list(
-        group.runs.select_related("job__owner", "teacher", "group").prefetch_related("tags").order_by("pk")
-    )
+    runs = list(group.runs.select_related("job__owner", "teacher", "group").prefetch_related("tags").order_by("pk"))
     evaluations = _evaluations([run.pk for run in runs])
     cells = _cells(group, runs, evaluations)
     return {
@@ -59,9 +57,7 @@ def _evaluations(ids: Sequence[int]) -> dict[int, list[tuple[int, float]]]:
     return found
 
 
-def _cells(
-    group: RunGroup, runs: Sequence[Run], evaluations: dict[int, list[tuple[int, float]]]
-) -> list[Cell]:
+def _cells(group: RunGroup, runs: Sequence[Run], evaluations: dict[int, list[tuple[int, float]]]) -> list[Cell]:
     cells = {name: Cell(name) for name in group.cells}
     for run, row in zip(runs, run_rows(runs), strict=True):
         cell = cells.setdefault(run.cell, Cell(run.cell))

@@ -40,9 +40,7 @@ class GroupForm(forms.Form):
     )
     second_path = forms.ChoiceField(label="Second setting", required=False)
     second_values = forms.CharField(max_length=1000, required=False, label="Its values", help_text="Empty: one axis.")
-    seeds = forms.CharField(
-        max_length=1000, initial="0", label="Seeds", help_text="Each cell once for each: 0, 1, 2."
-    )
+    seeds = forms.CharField(max_length=1000, initial="0", label="Seeds", help_text="Each cell once for each: 0, 1, 2.")
     diff_instruct = forms.BooleanField(required=False, label="With Diff-Instruct beside the figure's eight cells")
     plan: Plan
     base_preset: str

@@ -16,7 +16,7 @@ from studio.accounts.models import User
 from studio.jobs.lifecycle import IllegalMove, JobState, UserAction
 from studio.jobs.services import job_act
 from studio.runs.fields import all_leaves, show, value_at
-from studio.runs.models import Run, RunGroup
+from studio.runs.models import RunGroup
 from studio.runs.services import RunRefused, check_queue_limit, run_create
 
 MOST_RUNS = 64

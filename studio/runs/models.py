@@ -112,9 +112,7 @@ class MetricBlock(models.Model):
     count = models.PositiveIntegerField()
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["run", "size", "name", "start"], name="metric_block_once"),
-        )
+        constraints = (models.UniqueConstraint(fields=["run", "size", "name", "start"], name="metric_block_once"),)
 
     def __str__(self) -> str:
         return f"{self.name}[{self.start} … {self.start + self.size - 1}]"

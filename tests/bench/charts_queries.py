@@ -40,16 +40,16 @@ def measure(run_id: int, points: int) -> None:
     ranges = {"all": (0, points - 1), "a tenth": (points // 2, points // 2 + points // 10), "2,000": (5_000, 6_999)}
     for name, (first, last) in ranges.items():
         with_blocks = _median(
-            lambda first=first, last=last: charts.bucketed_series(
-                run_id, SERIES, width=WIDTH, first=first, last=last
-            ),
+            lambda first=first, last=last: charts.bucketed_series(run_id, SERIES, width=WIDTH, first=first, last=last),
             5,
         )
         print(f"range {name}: {with_blocks:.0f} ms")
     sizes, charts.SIZES = charts.SIZES, ()
-    print(f"range all, from points alone: {_median(lambda: charts.bucketed_series(run_id, SERIES, width=WIDTH), 1):.0f} ms")
+    print(
+        f"range all, from points alone: {_median(lambda: charts.bucketed_series(run_id, SERIES, width=WIDTH), 1):.0f} ms"
+    )
     charts.SIZES = sizes
-    assert LARGEST == sizes[-1]
+    assert sizes[-1] == LARGEST
 
 
 def _median(work: Callable[[], object], times: int) -> float:

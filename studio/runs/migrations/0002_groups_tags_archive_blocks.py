@@ -6,82 +6,109 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('runs', '0001_initial'),
+        ("runs", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='run',
-            name='archived',
+            model_name="run",
+            name="archived",
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name='run',
-            name='cell',
-            field=models.CharField(blank=True, default='', max_length=200),
+            model_name="run",
+            name="cell",
+            field=models.CharField(blank=True, default="", max_length=200),
         ),
         migrations.AddField(
-            model_name='run',
-            name='notes',
-            field=models.TextField(blank=True, default=''),
+            model_name="run",
+            name="notes",
+            field=models.TextField(blank=True, default=""),
         ),
         migrations.AddField(
-            model_name='run',
-            name='rolled_up',
-            field=models.PositiveBigIntegerField(default=0, help_text='Points of steps below this also stand in blocks.'),
+            model_name="run",
+            name="rolled_up",
+            field=models.PositiveBigIntegerField(
+                default=0, help_text="Points of steps below this also stand in blocks."
+            ),
         ),
         migrations.CreateModel(
-            name='RunGroup',
+            name="RunGroup",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('kind', models.CharField(choices=[('sweep', 'Sweep'), ('ablation', 'Figure 2 ablation')], max_length=20)),
-                ('axes', models.JSONField(default=list)),
-                ('cells', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='run_groups', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "kind",
+                    models.CharField(choices=[("sweep", "Sweep"), ("ablation", "Figure 2 ablation")], max_length=20),
+                ),
+                ("axes", models.JSONField(default=list)),
+                ("cells", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="run_groups",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-pk',),
+                "ordering": ("-pk",),
             },
         ),
         migrations.AddField(
-            model_name='run',
-            name='group',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='runs.rungroup'),
+            model_name="run",
+            name="group",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="runs",
+                to="runs.rungroup",
+            ),
         ),
         migrations.CreateModel(
-            name='MetricBlock',
+            name="MetricBlock",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('size', models.PositiveIntegerField()),
-                ('start', models.PositiveBigIntegerField()),
-                ('first', models.PositiveBigIntegerField(help_text='The first step in it that has a point.')),
-                ('least', models.FloatField()),
-                ('greatest', models.FloatField()),
-                ('total', models.FloatField(help_text='Sum of the values.')),
-                ('count', models.PositiveIntegerField()),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='metric_blocks', to='runs.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60)),
+                ("size", models.PositiveIntegerField()),
+                ("start", models.PositiveBigIntegerField()),
+                ("first", models.PositiveBigIntegerField(help_text="The first step in it that has a point.")),
+                ("least", models.FloatField()),
+                ("greatest", models.FloatField()),
+                ("total", models.FloatField(help_text="Sum of the values.")),
+                ("count", models.PositiveIntegerField()),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="metric_blocks", to="runs.run"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('run', 'size', 'name', 'start'), name='metric_block_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("run", "size", "name", "start"), name="metric_block_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RunTag',
+            name="RunTag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=40)),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tags', to='runs.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=40)),
+                (
+                    "run",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="tags", to="runs.run"),
+                ),
             ],
             options={
-                'ordering': ('name',),
-                'indexes': [models.Index(fields=['name'], name='run_tag_name')],
-                'constraints': [models.UniqueConstraint(fields=('run', 'name'), name='run_tag_once')],
+                "ordering": ("name",),
+                "indexes": [models.Index(fields=["name"], name="run_tag_name")],
+                "constraints": [models.UniqueConstraint(fields=("run", "name"), name="run_tag_once")],
             },
         ),
     ]

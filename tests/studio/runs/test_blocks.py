@@ -42,9 +42,7 @@ def check_exact(series: Any, values: np.ndarray[Any, Any], low: int, high: int) 
         assert mean == pytest.approx(inside.mean(), rel=1e-9, abs=1e-9)
 
 
-@settings(
-    max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ends=st.tuples(st.integers(0, LENGTH - 1), st.integers(0, LENGTH - 1)),
     width=st.integers(1, 1500),
