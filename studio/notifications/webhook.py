@@ -31,9 +31,8 @@ def check_url(url: str, *, private: bool) -> SplitResult:
         raise WebhookRefused("This is not an address. It reads like https://example.org/hook.") from None
     schemes = ("https", "http") if private else ("https",)
     if parts.scheme not in schemes or not parts.hostname:
-        raise WebhookRefused(
-            f"The address must start with {' or '.join(f'{scheme}://' for scheme in schemes)} and name a host."
-        )
+        start = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise WebhookRefused(f"The address must start with {start} and name a host.")
     if parts.username or parts.password:
         raise WebhookRefused("The address must not hold a password: the signature shows who calls.")
     if port == 0 or any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
@@ -66,7 +65,7 @@ def _address(host: str, port: int, *, private: bool) -> str:
     try:
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):
-        raise WebhookRefused(f"The name {host} cannot be resolved.") from None
+        raise OSError(f"the name {host} cannot be resolved") from None  # it may come back
     if not private and any(not is_public(address) for address in found):
         raise WebhookRefused(f"{host} leads to a private address, which web hooks may not reach.")
     return found[0]

@@ -28,6 +28,7 @@ def list_groups(request: HttpRequest) -> HttpResponse:
     groups = RunGroup.objects.select_related("owner").annotate(
         number=Count("runs"), done=Count("runs", filter=Q(runs__job__state=JobState.SUCCEEDED))
     )
+    groups = groups.order_by("-pk")
     page = Paginator(groups, PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "runs/groups.html", {"page": page})
 

@@ -9,7 +9,6 @@ browser, and whether a spike of one point is seen at every zoom.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import statistics
@@ -98,11 +97,6 @@ def _zooms(page: Any, run: int, spike: int, points: int) -> str:
 
 def _list(times: list[float]) -> str:
     return ", ".join(f"{value:.0f}" for value in times)
-
-
-def compressed(text: str) -> int:
-    """Bytes of a text as a web server sends it."""
-    return len(gzip.compress(text.encode()))
 
 
 if __name__ == "__main__":
