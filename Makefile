@@ -22,6 +22,7 @@ proof: setup-dev
 bench: setup-dev
 	$(BIN)/python tests/bench/overhead.py
 	$(BIN)/python tests/bench/digits.py
+	$(BIN)/python -m simcore ablate --base digits-demo --iterations 500 --seeds 3 --out var/bench/ablation
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from simcore.commands import distill, import_teacher, inspect, pretrain
+from simcore.commands import ablate, distill, export, import_teacher, inspect, pretrain
 from simcore.commands.common import CommandError
 
 EXIT_BAD_INPUT = 2
@@ -23,6 +23,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     inspect.add_sample(commands.add_parser("sample", help="draw a grid of samples"))
     inspect.add_evaluate(commands.add_parser("evaluate", help="measure a student or a teacher"))
+    export.add_export(commands.add_parser("export", help="write a student's weights for use elsewhere"))
+    ablate.add_ablate(commands.add_parser("ablate", help="compare objectives, weights and times as in Figure 2"))
     return parser
 
 

@@ -350,6 +350,13 @@ class EvaluationSpec(Spec):
         source="ours",
         label="Images at the end",
     )
+    at_start: bool = setting(
+        True,
+        help="Evaluate the student and the teacher before training. Off where another run from the same teacher did: "
+        "both figures depend on the teacher only.",
+        source="ours",
+        label="Evaluate at the start",
+    )
     teacher_steps: int = setting(
         18,
         ge=1,

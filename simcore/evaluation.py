@@ -50,10 +50,12 @@ def teacher_source(denoiser: EDMPrecond, shape: tuple[int, int, int], label_dim:
 
 
 @torch.no_grad()
-def draw(source: SamplingSource, count: int, seed: int, purpose: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of (images, classes) with balanced classes, from latents fixed by seed and purpose."""
+def draw(
+    source: SamplingSource, count: int, seed: int, purpose: str, classes: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of (images, classes), from latents fixed by seed and purpose. Without classes [count]: balanced ones."""
     generator = generator_for(seed, purpose)
-    classes = balanced_classes(count, source.label_dim)
+    classes = balanced_classes(count, source.label_dim) if classes is None else classes
     for chosen in torch.split(classes, _BATCH):
         latents = torch.randn(len(chosen), *source.shape, generator=generator)
         labels = one_hot(chosen, source.label_dim)

@@ -161,8 +161,9 @@ class _Run:
             return stages
         settings = self.spec.evaluation
         if step == 0:
-            stages.append(("initial", lambda: self._evaluate_student("initial", settings.final_samples)))
-            stages.append(("teacher", self._evaluate_teacher))
+            if settings.at_start:
+                stages.append(("initial", lambda: self._evaluate_student("initial", settings.final_samples)))
+                stages.append(("teacher", self._evaluate_teacher))
         elif last:
             stages.append(("student", lambda: self._evaluate_student("student", settings.final_samples)))
         elif settings.every and step % settings.every == 0:

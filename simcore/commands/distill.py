@@ -84,7 +84,7 @@ def _follow(arguments: argparse.Namespace) -> int:
         end_with_pipe(sys.stdin.fileno())
     else:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the leading process pauses for all
-    resume = arguments.resume if arguments.pipe else _newest_good_checkpoint(arguments.out)[0]
+    resume = arguments.resume if arguments.pipe else newest_good_checkpoint(arguments.out)[0]
     with contextlib.suppress(TrainingError):  # the leading process meets and reports the same
         follow(_spec(arguments), resume)
     return 0
@@ -100,7 +100,7 @@ def _run_on_terminal(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{run_dir} holds a run with other settings ({', '.join(differing)}); choose another folder")
     summary = log.summary()
     if summary is None:
-        resume, step = _newest_good_checkpoint(run_dir)
+        resume, step = newest_good_checkpoint(run_dir)
         log.rewind(step)
         _spread(spec)
         summary = _show(_recorded(spec, run_dir, InterruptControl(), resume), spec)
@@ -110,7 +110,7 @@ def _run_on_terminal(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _newest_good_checkpoint(run_dir: Path) -> tuple[Path | None, int | None]:
+def newest_good_checkpoint(run_dir: Path) -> tuple[Path | None, int | None]:
     """The checkpoint to resume from and its step; damaged ones are reported and passed over."""
     from simcore.checkpoint import CheckpointError, checkpoints_newest_first, read_checkpoint
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simcore.commands.common import DATASET_HELP, CommandError
 
-_SOURCE = "a checkpoint file, or a teacher: bundled:NAME or its folder"
+_SOURCE = "a checkpoint, an exported student (.safetensors), or a teacher: bundled:NAME or its folder"
 
 
 def add_sample(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +57,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from simcore.evaluation import Evaluator
     from simcore.students import load_source
 
-    card, source = load_source(arguments.checkpoint)
-    values = Evaluator(arguments.dataset or card.dataset, arguments.extractor).measure(source, arguments.samples)
+    dataset, source = load_source(arguments.checkpoint)
+    values = Evaluator(arguments.dataset or dataset, arguments.extractor).measure(source, arguments.samples)
     print(json.dumps({**values, "samples": arguments.samples, "nfe": source.nfe}))
     return 0

@@ -63,6 +63,12 @@ def test_evaluations_cover_start_end_and_teacher(finished: tuple[Path, list[Even
     assert summary["seconds"] > 0
 
 
+def test_the_start_is_not_measured_where_another_run_did(tmp_path: Path, finished: tuple[Path, list[Event]]) -> None:
+    settings = EvaluationSpec(every=0, samples=100, final_samples=100, teacher_steps=4, at_start=False)
+    events = run(small_spec(evaluation=settings), tmp_path)
+    assert of(Evaluation, events) == of(Evaluation, finished[1])[-1:]
+
+
 def test_checkpoints_come_on_schedule_and_at_the_end_with_their_hash(finished: tuple[Path, list[Event]]) -> None:
     import hashlib
 
