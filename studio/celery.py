@@ -61,6 +61,11 @@ app.conf.update(
             "options": {"queue": LIGHT_QUEUE, "expires": settings.RING_SECONDS},
         },
         "tidy": {"task": "workers.tidy", "schedule": 600.0, "options": {"queue": LIGHT_QUEUE, "expires": 600.0}},
+        "notify": {
+            "task": "workers.notify",
+            "schedule": settings.RING_SECONDS,
+            "options": {"queue": LIGHT_QUEUE, "expires": settings.RING_SECONDS},
+        },
     },
 )
 

@@ -73,6 +73,12 @@ class Environment(BaseSettings):
     disk_reserve: float = Field(
         2.0, ge=0, le=1e6, description="GiB to keep free under the data folder: with less, runs pause. 0: never."
     )
+    queued_limit: int = Field(200, ge=1, description="Most runs that one person may have in the queue.")
+    webhook_private: bool = Field(
+        False, description="Web hooks may use plain http and reach private addresses: only where every user is trusted."
+    )
+    email_url: str = Field("", description="smtp://, smtp+tls:// or smtps://user:password@host:port; empty: no e-mail.")
+    email_from: str = Field("sim-studio@localhost", description="Sender of e-mails.")
     demo: bool = Field(True, description="Queue the demo distillation on the first start.")
 
     @field_validator("allowed_hosts", mode="before")
@@ -135,6 +141,13 @@ class Environment(BaseSettings):
         place = urlsplit(value)
         if value and not (place.path if place.scheme == "unix" else place.hostname):
             raise ValueError("must name a host, as in redis://host:6379, or a socket, as in unix:///run/redis.sock")
+        return _readable_url(value)
+
+    @field_validator("email_url")
+    @classmethod
+    def _mail(cls, value: str) -> str:
+        if value and not (value.startswith(("smtp://", "smtp+tls://", "smtps://")) and urlsplit(value).hostname):
+            raise ValueError("must name a host, as in smtp+tls://user:password@host:587")
         return _readable_url(value)
 
     @property

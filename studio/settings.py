@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -35,6 +36,7 @@ INSTALLED_APPS = [
     "studio.jobs",
     "studio.pool",
     "studio.runs",
+    "studio.notifications",
     "studio.common",
     "studio.operations",
 ]
@@ -139,6 +141,16 @@ REST_FRAMEWORK = {
 
 UPLOAD_LIMIT = ENVIRONMENT.upload_limit
 IMPORT_FOLDER = ENVIRONMENT.import_folder
+QUEUED_LIMIT = ENVIRONMENT.queued_limit
+WEBHOOK_PRIVATE = ENVIRONMENT.webhook_private
+EMAIL_CONFIGURED = bool(ENVIRONMENT.email_url)
+if EMAIL_CONFIGURED:
+    _mail = urlsplit(ENVIRONMENT.email_url)
+    EMAIL_HOST, EMAIL_PORT = _mail.hostname, _mail.port or (465 if _mail.scheme == "smtps" else 587)
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+    EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.scheme == "smtps", _mail.scheme == "smtp+tls"
+    EMAIL_TIMEOUT = 20
+    DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENVIRONMENT.email_from
 LEASE_SECONDS = ENVIRONMENT.lease_seconds
 RING_SECONDS = ENVIRONMENT.ring_seconds
 STALL_SECONDS = ENVIRONMENT.stall_seconds

@@ -14,6 +14,7 @@ urlpatterns = [
     path("sign-out/", login_not_required(LogoutView.as_view()), name="sign-out"),
     path("password/", ChangePassword.as_view(), name="password"),
     path("", include("studio.catalog.urls")),
+    path("notifications/", include("studio.notifications.urls")),
     path("runs/", include("studio.runs.urls")),
     path("metrics", metrics, name="metrics"),
     path("workers/", include("studio.pool.urls")),

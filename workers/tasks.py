@@ -14,6 +14,7 @@ from studio.catalog.uploads import leftovers_remove
 from studio.celery import app
 from studio.common.log_context import log_fields
 from studio.jobs.services import job_claim, jobs_reap
+from studio.notifications.services import deliveries_send
 from studio.pool.disk import disk_problem
 from studio.pool.guard import disk_guard
 from studio.pool.services import ring_for_all, workers_forget
@@ -74,3 +75,9 @@ def tidy() -> None:
     """Remove abandoned uploads and what imports left behind."""
     if removed := leftovers_remove():
         logger.info("%s leftovers of uploads and imports were removed", removed)
+
+
+@app.task(name="workers.notify")
+def notify() -> None:
+    """Send the notifications that are due."""
+    deliveries_send()

@@ -1,5 +1,7 @@
 import "uplot/dist/uPlot.min.css";
 import "./styles/index.css";
+import { CompareSamples } from "./elements/compare-samples.ts";
+import { CurveSet } from "./elements/curve-set.ts";
 import { ChartControls } from "./elements/chart-controls.ts";
 import { RunChart } from "./elements/run-chart.ts";
 import { RunHeader } from "./elements/run-header.ts";
@@ -28,11 +30,13 @@ customElements.define("spec-form", SpecForm);
 customElements.define("upload-form", UploadForm);
 // The page first, for its children join it; it starts once they all have.
 customElements.define("run-page", RunPage);
+customElements.define("curve-set", CurveSet);
 customElements.define("run-evaluations", RunEvaluations);
 customElements.define("run-chart", RunChart);
 customElements.define("chart-controls", ChartControls);
 customElements.define("run-header", RunHeader);
 customElements.define("sample-scrubber", SampleScrubber);
+customElements.define("compare-samples", CompareSamples);
 customElements.define("run-log", RunLog);
 customElements.define("run-checkpoints", RunCheckpoints);
 customElements.define("run-audit", RunAudit);

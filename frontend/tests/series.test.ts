@@ -44,7 +44,7 @@ test("an attempt that goes on from a step drops what lies beyond it; one from st
 
 test("an event that was already in the loaded answer is not drawn twice", () => {
   const set = new SeriesSet();
-  set.load({ seq: 5, attempt: 1, series: { loss: { step: [1, 2], min: [1, 1], max: [3, 3], mean: [2, 2] } } });
+  set.load({ seq: 5, attempt: 1, series: { loss: { step: [1, 2], min: [1, 1], max: [3, 3], mean: [2, 2], last: null } } });
   set.apply(metrics(5, 3, { loss: 9 }));
   assert.equal(set.get("loss").length, 2);
   set.apply(metrics(6, 3, { loss: 9 }));

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.shortcuts import get_object_or_404
+from django.utils.decorators import method_decorator
+from django.views.decorators.gzip import gzip_page
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,6 +37,7 @@ class MetricsQuery(serializers.Serializer[dict[str, object]]):
         return names
 
 
+@method_decorator(gzip_page, name="dispatch")
 class RunMetrics(APIView):
     """GET: a run's series in min/max buckets, and the event number up to which they are complete."""
 

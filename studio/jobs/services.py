@@ -28,6 +28,7 @@ from studio.jobs.lifecycle import (
     check_move,
 )
 from studio.jobs.models import Job, JobEvent, JobTransition
+from studio.jobs.signals import job_ended
 from studio.pool import placement
 from studio.pool.needs import Needs, default_needs
 
@@ -274,6 +275,8 @@ def _move(job: Job, state: JobState, *, actor: str, reason: str = "") -> None:
     _append(job, [_state_payload(job, from_state=from_state, actor=actor, reason=reason)])
     job.save()
     _audit(job, from_state=from_state, actor=actor, reason=reason)
+    if state in ENDED_STATES:
+        job_ended.send(sender=Job, job=job)
 
 
 def job_noted(job: Job, *, actor: str, reason: str) -> None:

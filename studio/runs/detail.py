@@ -25,6 +25,8 @@ def run_detail(run: Run) -> dict[str, Any]:
     return {
         **vars(run_row(run)),
         "preset": run.preset,
+        "notes": run.notes,
+        "cell": run.cell,
         "attempt": job.attempt,
         "worker": job.worker,
         "device": job.device,

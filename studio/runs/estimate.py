@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
-from django.db.models import Avg
 from django.template.defaultfilters import filesizeformat
 
 from simcore.config import RunSpec
@@ -14,6 +15,8 @@ from studio.pool.disk import free_bytes
 from studio.pool.needs import COPIES_IN_MEMORY, FLOAT, GIB, gib
 from studio.runs.models import Metric, Run
 from studio.runs.prepare import checkpoints_on_disk, disk_forecast
+
+SPEED_POINTS = 1000  # the newest
 
 
 @dataclass
@@ -47,6 +50,28 @@ def estimate(spec: RunSpec, teacher: Teacher) -> Estimate:
     return result
 
 
+def estimate_all(specs: Sequence[RunSpec]) -> Estimate:
+    """Of several runs one after the other: the sum of their times and disk, the most of their memory.
+
+    Their teachers stand in the catalogue.
+    """
+    total = Estimate()
+    teachers = {teacher.reference: teacher for teacher in Teacher.objects.all()}
+    used = {spec.teacher for spec in specs}
+    speeds = {reference: _seconds_per_image(teachers[reference]) for reference in used}
+    parameters = {reference: teachers[reference].read_card().parameters for reference in used}
+    disk = sum(disk_forecast(spec, parameters[spec.teacher]) for spec in specs)
+    total.disk = f"{filesizeformat(disk)} for the checkpoints of {len(specs)} runs"
+    total.memory = f"{filesizeformat(COPIES_IN_MEMORY * FLOAT * max(parameters.values()))} for each run"
+    times = [speeds[spec.teacher] for spec in specs]
+    if None in times:
+        total.notes.append("No run of this teacher has finished yet, so its speed is unknown.")
+    else:
+        seconds = sum((time or 0) * spec.batch_size * spec.iterations for time, spec in zip(times, specs, strict=True))
+        total.time = f"about {duration(seconds)} of training, one run after the other"
+    return total
+
+
 def _seconds_per_image(teacher: Teacher) -> float | None:
     run = (
         Run.objects.filter(teacher=teacher, job__state=JobState.SUCCEEDED)
@@ -56,9 +81,9 @@ def _seconds_per_image(teacher: Teacher) -> float | None:
     )
     if run is None:
         return None
-    points = Metric.objects.filter(run=run, name="seconds_per_iteration", superseded=False)
-    mean = points.aggregate(mean=Avg("value"))["mean"]
-    return None if mean is None else float(mean) / int(run.job.spec["batch_size"])
+    points = Metric.objects.filter(run=run, name="seconds_per_iteration", superseded=False).order_by("-step")
+    seconds = list(points.values_list("value", flat=True)[:SPEED_POINTS])
+    return fmean(seconds) / int(run.job.spec["batch_size"]) if seconds else None
 
 
 def duration(seconds: float) -> str:

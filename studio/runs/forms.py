@@ -12,6 +12,7 @@ from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.presets import Preset
 from studio.catalog.models import Teacher
 from studio.runs.fields import Leaf, all_leaves, nest, show, spec_groups, value_at
+from studio.runs.models import Run
 from studio.runs.prepare import prepare
 
 
@@ -42,16 +43,27 @@ class NewRunForm(forms.Form):
     preset = forms.CharField(widget=forms.HiddenInput)
     spec: RunSpec
 
-    def __init__(self, data: Mapping[str, Any] | None = None, *, preset: Preset, teacher: str = "") -> None:
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        preset: Preset,
+        teacher: str = "",
+        origin: Run | None = None,
+    ) -> None:
+        """With an `origin` the form starts with that run's settings, and marks what differs from them."""
         super().__init__(data, initial={"preset": preset.name}, label_suffix="")
-        values = preset.spec.model_dump()
+        self.start = preset.spec.model_dump(mode="json")
+        if origin:
+            self.start = _filled(self.start, origin.job.spec)
+            self.initial["name"] = f"{origin.name[:195]} copy"
         for leaf in all_leaves():
-            value = value_at(values, leaf.path)
+            value = value_at(self.start, leaf.path)
             self.fields[leaf.path] = _form_field(leaf, show(value))
             self.initial[leaf.path] = value if leaf.type is bool else show(value)
         if teacher:
             self.initial["teacher"] = teacher
-        self._preset_teacher = preset.spec.teacher
+        self._preset_teacher = str(self.start["teacher"])
 
     @property
     def missing_teacher(self) -> str:
@@ -87,6 +99,14 @@ class NewRunForm(forms.Form):
                 if path not in self.errors:
                     self.add_error(path if path in self.fields else None, message)
         return self.cleaned_data
+
+
+def _filled(standard: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """`given`, with the preset's values for the settings that a spec of an earlier version lacks."""
+    return {
+        name: (_filled(value, given.get(name) or {}) if isinstance(value, dict) else given.get(name, value))
+        for name, value in standard.items()
+    }
 
 
 def _preset_value(field: forms.BoundField) -> str:

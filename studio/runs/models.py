@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from studio.catalog.models import Teacher
 from studio.jobs.models import Job
+
+
+class RunGroup(models.Model):
+    """Runs that were launched together to be compared: the grid of a sweep, or the paper's ablation.
+
+    `axes` lists {"path", "label", "values"} of each axis; `cells` the names of the grid's cells, in order.
+    """
+
+    class Kind(models.TextChoices):
+        SWEEP = "sweep", "Sweep"
+        ABLATION = "ablation", "Figure 2 ablation"
+
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="run_groups")
+    axes = models.JSONField(default=list)
+    cells = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Run(models.Model):
@@ -16,6 +41,26 @@ class Run(models.Model):
     name = models.CharField(max_length=200)
     preset = models.CharField(max_length=100)
     teacher = models.ForeignKey(Teacher, on_delete=models.PROTECT, related_name="runs")
+    group = models.ForeignKey(RunGroup, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
+    cell = models.CharField(max_length=200, blank=True, default="")
+    notes = models.TextField(blank=True, default="")
+    archived = models.BooleanField(default=False)
+    rolled_up = models.PositiveBigIntegerField(default=0, help_text="Points of steps below this also stand in blocks.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunTag(models.Model):
+    """A word by which people find a run again."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tags")
+    name = models.CharField(max_length=40)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (models.UniqueConstraint(fields=["run", "name"], name="run_tag_once"),)
+        indexes = (models.Index(fields=["name"], name="run_tag_name"),)
 
     def __str__(self) -> str:
         return self.name
@@ -51,6 +96,26 @@ class Metric(Record):
 
     def __str__(self) -> str:
         return f"{self.name}[{self.step}] = {self.value}"
+
+
+class MetricBlock(models.Model):
+    """What `size` consecutive steps of one series come to, from step `start` on; only whole blocks are stored."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_blocks")
+    name = models.CharField(max_length=60)
+    size = models.PositiveIntegerField()
+    start = models.PositiveBigIntegerField()
+    first = models.PositiveBigIntegerField(help_text="The first step in it that has a point.")
+    least = models.FloatField()
+    greatest = models.FloatField()
+    total = models.FloatField(help_text="Sum of the values.")
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["run", "size", "name", "start"], name="metric_block_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.name}[{self.start} … {self.start + self.size - 1}]"
 
 
 class SampleGrid(Record):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from simcore.events import Checkpoint, Evaluation, Event, Metrics, Samples, Started
 from studio.jobs.models import Job
 from studio.runs import models
+from studio.runs.blocks import roll_up, unroll
 
 
 def project(job: Job, events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -32,11 +33,20 @@ def project(job: Job, events: Sequence[Event]) -> list[dict[str, Any]]:
             points += _store_evaluation(job, event)
         payloads.append(payload)
     _insert_points(points)
+    _roll_up(job, points)
     return payloads
 
 
 def _insert_points(points: list[models.Metric]) -> None:
     models.Metric.objects.bulk_create(points)
+
+
+def _roll_up(job: Job, points: Sequence[models.Metric]) -> None:
+    """An iteration's figures come before the next iteration's, so the steps before the newest are over."""
+    if points:
+        run = models.Run.objects.only("rolled_up").get(pk=job.pk)
+        unroll(run, min(point.step for point in points))
+        roll_up(run, max(point.step for point in points))
 
 
 def _points(job: Job, step: int, values: dict[str, float]) -> list[models.Metric]:
@@ -51,6 +61,7 @@ def _supersede(job: Job, started: Started) -> None:
     for model in (models.Metric, models.SampleGrid, models.Checkpoint, models.Evaluation):
         rows = model._default_manager.filter(run_id=job.pk, superseded=False)
         (rows.filter(step__gt=started.step) if started.resumed else rows).update(superseded=True)
+    unroll(models.Run.objects.only("rolled_up").get(pk=job.pk), started.step + 1 if started.resumed else 0)
 
 
 def _path(job: Job, path: str) -> str:

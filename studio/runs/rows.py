@@ -13,7 +13,7 @@ from studio.jobs.lifecycle import JobState, RequestedAction
 from studio.jobs.models import Job
 from studio.pool.selectors import wait_reasons
 from studio.runs.charts import sparklines
-from studio.runs.models import Evaluation, Run
+from studio.runs.models import Evaluation, Run, RunGroup
 
 OBJECTIVE_LABELS = {"sim": "SIM", "sid": "SiD", "diff_instruct": "Diff-Instruct"}
 DISTANCE_LABELS = {
@@ -46,10 +46,13 @@ class RunRow:
     sparkline: str
     created: datetime
     owner: str
+    tags: tuple[str, ...]
+    archived: bool
+    group: RunGroup | None
 
 
 def run_rows(runs: Sequence[Run]) -> list[RunRow]:
-    """Rows in the order of `runs`, which come with job, owner and teacher selected."""
+    """Rows in the order of `runs`, which come with job, owner, teacher and group selected and tags prefetched."""
     evaluations = _latest_evaluations([run.pk for run in runs])
     lines = sparklines({run.pk: max(run.job.total_steps, 1) for run in runs}, "student_loss")
     waits = wait_reasons([run.job for run in runs])
@@ -63,7 +66,8 @@ def run_row(run: Run) -> RunRow:
 
 def rows_html(run_ids: Collection[int]) -> dict[int, str]:
     """The rendered rows of those of the runs that exist, by id."""
-    runs = Run.objects.select_related("job__owner", "teacher").filter(pk__in=run_ids).order_by("pk")
+    runs = Run.objects.select_related("job__owner", "teacher", "group").prefetch_related("tags")
+    runs = runs.filter(pk__in=run_ids).order_by("pk")
     return {row.id: render_to_string("runs/_row.html", {"run": row}) for row in run_rows(list(runs))}
 
 
@@ -96,6 +100,9 @@ def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkli
         sparkline=sparkline,
         created=job.created_at,
         owner=job.owner.get_username(),
+        tags=tuple(tag.name for tag in run.tags.all()),
+        archived=run.archived,
+        group=run.group,
     )
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.middleware import HtmxDetails
 
+from simcore.config import parse_spec
 from simcore.presets import PRESETS, Preset
 from studio.catalog.models import Teacher
 from studio.common.permissions import may_change, may_create, require, signed_in_user
@@ -22,10 +22,11 @@ from studio.runs.detail import run_detail
 from studio.runs.distillation import run_folder
 from studio.runs.estimate import Estimate, estimate
 from studio.runs.forms import NewRunForm
+from studio.runs.listing import choices, columns, filtered_runs, read_filter
 from studio.runs.logs import full_log
 from studio.runs.models import Checkpoint, Run, SampleGrid
 from studio.runs.rows import run_rows
-from studio.runs.services import run_create
+from studio.runs.services import RunRefused, run_create
 
 PAGE_SIZE = 50
 
@@ -39,47 +40,66 @@ class HtmxRequest(HttpRequest):
 @require_GET
 @vary_on_headers("HX-Request", "HX-History-Restore-Request")
 def list_runs(request: HtmxRequest) -> HttpResponse:
-    """The table of runs, newest first; `q` searches names, `state` filters."""
-    # PostgreSQL refuses NUL in a text.
-    chosen = {"q": request.GET.get("q", "").replace("\0", "").strip(), "state": request.GET.get("state", "")}
-    page = Paginator(_filtered(chosen), PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {"runs": run_rows(list(page)), "filter": chosen, "states": JobState.choices, "page": page}
-    table_only = request.htmx and not request.htmx.history_restore_request
-    return render(request, "runs/_table.html" if table_only else "runs/list.html", context)
-
-
-def _filtered(chosen: dict[str, str]) -> QuerySet[Run]:
-    runs = Run.objects.select_related("job__owner", "teacher").order_by("-pk")
-    if chosen["q"]:
-        runs = runs.filter(Q(name__icontains=chosen["q"]) | Q(teacher__title__icontains=chosen["q"]))
-    if chosen["state"] in JobState.values:
-        runs = runs.filter(job__state=chosen["state"])
-    return runs
+    """The table of runs, newest first unless the address asks for others."""
+    chosen = read_filter(request.GET)
+    page = Paginator(filtered_runs(chosen), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {"runs": run_rows(list(page)), "filter": chosen, "page": page, "columns": columns(chosen)}
+    if request.htmx and not request.htmx.history_restore_request:
+        return render(request, "runs/_table.html", context)
+    return render(request, "runs/list.html", {**context, "choices": choices()})
 
 
 @require_http_methods(["GET", "POST"])
 def new_run(request: HttpRequest) -> HttpResponse:
     """The form, and launching what it says."""
     require(may_create(request.user), "launch runs")
-    preset = _preset(request)
+    origin = _origin(request)
+    preset = _preset(request, origin)
     teacher = request.GET.get("teacher", "").replace("\0", "")  # PostgreSQL refuses NUL in a text
     if request.method == "POST":
-        form = NewRunForm(request.POST, preset=preset)
-        if form.is_valid():
-            run = run_create(
-                owner=signed_in_user(request), name=form.cleaned_data["name"], preset=preset.name, spec=form.spec
-            )
+        form = NewRunForm(request.POST, preset=preset, origin=origin)
+        if form.is_valid() and (run := _launch(request, form, preset)):
             return redirect("runs:detail", run.pk)
     else:
-        form = NewRunForm(preset=preset, teacher=teacher)
+        form = NewRunForm(preset=preset, teacher=teacher, origin=origin)
     context = {
         "form": form,
+        "origin": origin,
         "preset": preset.name,
         "presets": list(PRESETS.values()),
         "teachers": Teacher.objects.all(),
-        "estimate": _estimate(form) if form.is_bound else _estimate_preset(preset, teacher),
+        "estimate": _first_estimate(form, preset, origin),
     }
     return render(request, "runs/new.html", context, status=422 if form.errors else 200)
+
+
+def _launch(request: HttpRequest, form: NewRunForm, preset: Preset) -> Run | None:
+    """None where it was refused, which then stands in the form."""
+    try:
+        return run_create(
+            owner=signed_in_user(request), name=form.cleaned_data["name"], preset=preset.name, spec=form.spec
+        )
+    except RunRefused as refusal:
+        form.add_error(None, str(refusal))
+        return None
+
+
+def _origin(request: HttpRequest) -> Run | None:
+    """The run whose settings the form starts with, where `clone` names one."""
+    number = request.POST.get("clone") or request.GET.get("clone") or ""
+    if not number:
+        return None
+    if not (number.isascii() and number.isdigit() and len(number) <= 18):
+        raise Http404("clone is the number of a run.")
+    return _run(int(number))
+
+
+def _first_estimate(form: NewRunForm, preset: Preset, origin: Run | None) -> Estimate:
+    if form.is_bound:
+        return _estimate(form)
+    if origin:
+        return estimate(parse_spec(form.start), origin.teacher)
+    return _estimate_preset(preset, str(form["teacher"].value() or ""))
 
 
 @require_POST
@@ -90,8 +110,9 @@ def estimate_run(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/_estimate.html", {"estimate": _estimate(form)})
 
 
-def _preset(request: HttpRequest) -> Preset:
-    asked = request.POST.get("preset") or request.GET.get("preset") or next(iter(PRESETS))
+def _preset(request: HttpRequest, origin: Run | None = None) -> Preset:
+    asked = request.POST.get("preset") or request.GET.get("preset") or (origin.preset if origin else "")
+    asked = asked or next(iter(PRESETS))
     if asked not in PRESETS:
         raise Http404(f"There is no preset '{asked}'. Known presets: {', '.join(PRESETS)}.")
     return PRESETS[asked]
@@ -111,7 +132,9 @@ def _estimate_preset(preset: Preset, reference: str) -> Estimate:
 @require_GET
 def show_run(request: HttpRequest, pk: int) -> HttpResponse:
     """One run."""
-    return render(request, "runs/detail.html", {"run": run_detail(_run(pk))})
+    run = _run(pk)
+    mine = may_change(request.user, run.job.owner_id)
+    return render(request, "runs/detail.html", {"run": run_detail(run), "may_change": mine})
 
 
 @require_POST
@@ -160,7 +183,7 @@ def download_log(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _run(pk: int) -> Run:
-    return get_object_or_404(Run.objects.select_related("job__owner", "teacher"), pk=pk)
+    return get_object_or_404(Run.objects.select_related("job__owner", "teacher", "group"), pk=pk)
 
 
 def _existing(run_id: int, name: str) -> Path:

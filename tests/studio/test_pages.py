@@ -26,7 +26,11 @@ from tests.studio.builders import (
     token_of,
 )
 
-PAGES = ["/runs/", "/runs/new/", "/runs/{pk}/", "/password/", "/sign-in/", "/runs/4711/", "/no-such-address/"]
+PAGES = [
+    *("/runs/", "/runs/new/", "/runs/{pk}/", "/runs/{pk}/log/search/?q=a", "/runs/compare/?runs={pk},4711"),
+    *("/runs/groups/", "/runs/groups/new/", "/notifications/", "/password/", "/sign-in/", "/runs/4711/"),
+    "/no-such-address/",
+]
 EVIL = "<script>alert(1)</script>"
 
 

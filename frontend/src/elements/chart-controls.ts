@@ -1,10 +1,11 @@
 import { readNumber, writeQuery } from "../lib/address.ts";
 import { find } from "../lib/dom.ts";
-import { joinRun, type RunPage } from "./run-page.ts";
+import type { CurvePage } from "../lib/curves.ts";
+import { joinCurves } from "./run-page.ts";
 
 /** Smoothing and range of all charts; both stand in the address. */
 export class ChartControls extends HTMLElement {
-  private page!: RunPage;
+  private page!: CurvePage;
 
   connectedCallback(): void {
     const smooth = this.input("smooth");
@@ -14,7 +15,7 @@ export class ChartControls extends HTMLElement {
     for (const name of ["from", "to"]) this.input(name).addEventListener("change", () => this.zoom());
     find(this, "[data-reset]").addEventListener("click", () => void this.page.zoom(null));
     find(this, "form").addEventListener("submit", (event) => event.preventDefault());
-    this.page = joinRun(this, { onCurves: () => this.showRange() });
+    this.page = joinCurves(this, { onCurves: () => this.showRange() });
   }
 
   private input(name: string): HTMLInputElement {

@@ -27,7 +27,6 @@ export interface ChartSpec {
   onZoom: (range: [number, number] | null) => void;
 }
 
-export const DASHES = [[], [6, 4], [2, 3]];
 /** Columns of data for each line: the top and bottom of its band, the line, and its values before smoothing. */
 export const COLUMNS = 4;
 export const LINE = 3;

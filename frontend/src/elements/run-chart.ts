@@ -1,31 +1,23 @@
 import uPlot from "uplot";
 import { readNumber, readQuery, writeQuery } from "../lib/address.ts";
 import { find, throttled } from "../lib/dom.ts";
+import { sampleOf, type CurveLine, type CurvePage } from "../lib/curves.ts";
 import { count, figure } from "../lib/format.ts";
 import { smooth } from "../lib/smooth.ts";
-import { chartOptions, COLUMNS, DASHES, type ChartSpec, type Line, type Look } from "./chart-options.ts";
+import { chartOptions, COLUMNS, type ChartSpec, type Line, type Look } from "./chart-options.ts";
 import { verticalScale, type Distribution } from "./chart-scales.ts";
-import { joinRun, type RunPage } from "./run-page.ts";
+import { joinCurves } from "./run-page.ts";
 
 const NEARBY = { rootMargin: "400px" };
 
 type Column = (number | null | undefined)[];
 
-const LABELS: Record<string, string> = {
-  student_loss: "θ",
-  denoiser_loss: "ψ",
-  student_grad_norm: "θ",
-  denoiser_grad_norm: "ψ",
-  frechet: "training images",
-  frechet_heldout: "held-out",
-};
-
 /** One chart of a run: a line for each series, its raw min–max band behind, and a text that says the same. */
 export class RunChart extends HTMLElement {
-  private page!: RunPage;
+  private page!: CurvePage;
   private plot: uPlot | undefined;
   private place!: HTMLElement;
-  private names: string[] = [];
+  private lines: CurveLine[] = [];
   private teacher: number | null = null;
   private log = false;
   private visible = true;
@@ -33,7 +25,6 @@ export class RunChart extends HTMLElement {
 
   connectedCallback(): void {
     this.place = find(this, "[data-plot]");
-    this.names = this.dataset["series"]!.split(" ");
     this.log = readLogs()?.includes(this.id.replace("chart-", "")) ?? "log" in this.dataset;
     const toggle = find<HTMLButtonElement>(this, "[data-log-toggle]");
     toggle.setAttribute("aria-pressed", String(this.log));
@@ -47,7 +38,7 @@ export class RunChart extends HTMLElement {
     window.addEventListener("themechange", () => this.rebuild());
     document.addEventListener("chartsettings", this.redraw);
     this.readTeacher();
-    this.page = joinRun(this, {
+    this.page = joinCurves(this, {
       onCurves: this.redraw,
       onEvents: (events) => {
         for (const event of events) {
@@ -55,6 +46,7 @@ export class RunChart extends HTMLElement {
         }
       },
     });
+    this.lines = this.page.lines(this.dataset["series"]!);
   }
 
   private readTeacher(): void {
@@ -99,7 +91,7 @@ export class RunChart extends HTMLElement {
     if (!this.visible || !this.isConnected) return;
     const data = this.data();
     this.place.toggleAttribute("data-empty", data[0].length === 0);
-    const columns = 1 + COLUMNS * this.names.length + (this.showsTeacher ? 1 : 0);
+    const columns = 1 + COLUMNS * this.lines.length + (this.showsTeacher ? 1 : 0);
     if (this.plot && (this.plot.series.length !== columns || this.plot.scales["y"]!.distr !== this.distribution())) {
       this.plot.destroy();
       this.plot = undefined;
@@ -114,7 +106,7 @@ export class RunChart extends HTMLElement {
   private data(): uPlot.AlignedData {
     const factor = Number(this.dataset["factor"] ?? 1);
     const strength = this.measures ? 0 : (readNumber("smooth") ?? 0);
-    const tables = this.names.map((name) => {
+    const tables = this.lines.map(({ name }) => {
       const { step, min, max, mean } = this.page.curves.get(name);
       const scaled = [max, min, smooth(mean, strength), mean].map((column) => column.map((v) => (v === null ? null : v * factor)));
       return [step, ...scaled] as uPlot.AlignedData;
@@ -129,13 +121,13 @@ export class RunChart extends HTMLElement {
 
   private distribution(): Distribution {
     if (!this.log) return 1;
-    const signed = this.names.some((name) => this.page.curves.get(name).min.some((value) => value <= 0));
+    const signed = this.lines.some(({ name }) => this.page.curves.get(name).min.some((value) => value <= 0));
     return signed ? 4 : 3;
   }
 
   /** The greatest absolute value shown. */
   private greatest(): number {
-    const ends = this.names.flatMap((name) => [this.page.curves.get(name).min, this.page.curves.get(name).max]).flat();
+    const ends = this.lines.flatMap(({ name }) => [this.page.curves.get(name).min, this.page.curves.get(name).max]).flat();
     return ends.reduce((best, value) => Math.max(best, Math.abs(value)), 0);
   }
 
@@ -143,11 +135,7 @@ export class RunChart extends HTMLElement {
     const styles = getComputedStyle(this);
     const probe = (name: string): string => computedColor(this, name);
     const look: Look = { text: probe("--text-soft"), grid: probe("--line"), font: `11px ${styles.fontFamily}` };
-    const lines: Line[] = this.names.map((name, i) => ({
-      label: LABELS[name] ?? name,
-      color: probe(`--series-${seriesColor(name, i)}`),
-      dash: DASHES[i % DASHES.length]!,
-    }));
+    const lines: Line[] = this.lines.map((line) => ({ ...line, color: probe(`--series-${line.color}`) }));
     return {
       lines,
       look,
@@ -165,21 +153,23 @@ export class RunChart extends HTMLElement {
   private describe(): void {
     if (!this.plot) return;
     const at = this.plot.cursor.idx;
-    const rows = this.names.map((name, i) => this.describeLine(this.plot!, name, i, at ?? null));
-    if (this.showsTeacher) rows.push(readoutItem(["2 4", "var(--text-soft)"], "teacher", figure(this.teacher!)));
+    const rows = this.lines.map((line, i) => this.describeLine(this.plot!, line, i, at ?? null));
+    if (this.showsTeacher) rows.push(readoutItem({ dash: [2, 4], stroke: "var(--text-soft)" }, "teacher", figure(this.teacher!)));
     find(this, "[data-readout]").replaceChildren(...rows);
     if (at == null) find(this, "[data-summary]").textContent = rows.map((row) => row.textContent).join("; ") || "No values yet.";
   }
 
-  private describeLine(plot: uPlot, name: string, i: number, at: number | null): HTMLElement {
+  private describeLine(plot: uPlot, { name, label: full, color, dash }: CurveLine, i: number, at: number | null): HTMLElement {
     const [steps, top, bottom, line, values] = [0, 1, 2, 3, 4].map((c) => plot.data[c && COLUMNS * i + c] as Column);
-    const key: [string, string] = [DASHES[i]!.join(" "), `var(--series-${seriesColor(name, i)})`];
-    const label = this.names.length > 1 ? (LABELS[name] ?? name) : "";
+    const key = { dash, stroke: `var(--series-${color})` };
+    const label = this.lines.length > 1 ? full : "";
     const last = lastIndex(values!);
     if (last < 0) return readoutItem(key, label, "–");
     if (at === null) {
       const range = `min ${figure(extreme(bottom!, Math.min))} · max ${figure(extreme(top!, Math.max))}`;
-      return readoutItem(key, label, figure(values![last]!), range, this.names.length > 1);
+      const newest = this.page.curves.get(name).last;
+      const value = newest === null ? values![last]! : newest * Number(this.dataset["factor"] ?? 1);
+      return readoutItem(key, label, figure(value), range, this.lines.length > 1);
     }
     const [value, smoothed] = [values![at], line![at]];
     const notes = [
@@ -216,12 +206,6 @@ function readLogs(): string[] | null {
   return readQuery("log")?.split(" ") ?? null;
 }
 
-/** θ keeps the first colour and ψ the second, in every chart. */
-function seriesColor(name: string, index: number): number {
-  if (name === "seconds_per_iteration") return 3;
-  return name.startsWith("denoiser") ? 2 : index + 1;
-}
-
 /** A custom property as the rgb() that it comes to in the theme in force. */
 function computedColor(element: HTMLElement, name: string): string {
   const probe = document.createElement("i");
@@ -240,23 +224,14 @@ function extreme(column: Column, pick: (a: number, b: number) => number): number
   return column.reduce<number>((best, value) => (value == null ? best : Number.isNaN(best) ? value : pick(best, value)), NaN);
 }
 
-function readoutItem([dash, color]: [string, string], label: string, value: string, rest = "", quiet = false): HTMLElement {
+function readoutItem(key: { dash: number[]; stroke: string }, label: string, value: string, rest = "", quiet = false): HTMLElement {
   const item = document.createElement("span");
   item.className = "readout-item";
-  const sample = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  sample.setAttribute("viewBox", "0 0 20 8");
-  sample.setAttribute("aria-hidden", "true");
-  const stroke = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  stroke.setAttribute("d", "M0 4h20");
-  stroke.setAttribute("stroke-width", "2");
-  stroke.setAttribute("stroke-dasharray", dash);
-  stroke.style.stroke = color;
-  sample.append(stroke);
   const strong = document.createElement("strong");
   strong.textContent = value;
   const more = document.createElement("span");
   more.textContent = rest && ` ${rest}`;
   more.hidden = quiet; // for the summary only
-  item.append(sample, label && `${label} `, strong, more);
+  item.append(sampleOf(key.dash, key.stroke), label && `${label} `, strong, more);
   return item;
 }

@@ -1,5 +1,6 @@
 import { readNumber, writeQuery } from "../lib/address.ts";
 import type { MetricsAnswer, RunEvent } from "../lib/protocol.ts";
+import { linesOfRun, type CurveLine, type CurvePage } from "../lib/curves.ts";
 import { SeriesSet } from "../lib/series.ts";
 import { showMessage } from "../shell/messages.ts";
 import { EventStream, type Status } from "../lib/socket.ts";
@@ -13,7 +14,7 @@ export interface Listener {
 }
 
 /** Parent of everything alive on a run's page: one WebSocket, one set of curves, told to the children that `join`. */
-export class RunPage extends HTMLElement {
+export class RunPage extends HTMLElement implements CurvePage {
   private readonly all = new SeriesSet();
   private zoomed: SeriesSet | null = null;
   private readonly listeners = new Set<Listener>();
@@ -41,6 +42,10 @@ export class RunPage extends HTMLElement {
   get range(): [number, number] {
     const { from, to } = this.curves;
     return [from, Number.isFinite(to) ? to : Math.max(1, this.all.lastStep)];
+  }
+
+  lines(series: string): CurveLine[] {
+    return linesOfRun(series);
   }
 
   get isZoomed(): boolean {
@@ -83,7 +88,8 @@ export class RunPage extends HTMLElement {
     const url = new URL(this.dataset["metrics"]!, location.href);
     const names = [...this.querySelectorAll<HTMLElement>("run-chart")].flatMap((c) => c.dataset["series"]!.split(" "));
     url.searchParams.set("series", names.join(","));
-    url.searchParams.set("width", String(Math.min(2000, Math.round(this.clientWidth))));
+    const plot = this.querySelector("[data-plot]") ?? this;
+    url.searchParams.set("width", String(Math.max(100, Math.min(2000, Math.round(plot.clientWidth)))));
     if (set.to < Infinity) {
       url.searchParams.set("from", String(set.from));
       url.searchParams.set("to", String(set.to));
@@ -111,7 +117,7 @@ export class RunPage extends HTMLElement {
   }
 }
 
-async function fetchMetrics(url: URL): Promise<MetricsAnswer | null> {
+export async function fetchMetrics(url: URL): Promise<MetricsAnswer | null> {
   const response = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
   if (response?.ok) return (await response.json()) as MetricsAnswer;
   showMessage(`The curves could not be loaded (${response ? `status ${response.status}` : "no answer"}). Reload the page.`);
@@ -122,6 +128,14 @@ async function fetchMetrics(url: URL): Promise<MetricsAnswer | null> {
 export function joinRun(element: Element, listener: Listener): RunPage {
   const page = element.closest("run-page") as RunPage | null;
   if (!page) throw new Error(`${element.localName} stands outside run-page`);
+  page.join(listener);
+  return page;
+}
+
+/** Joins the element around a chart: a run's page, or a set of curves. */
+export function joinCurves(element: Element, listener: Listener): CurvePage {
+  const page = element.closest<HTMLElement & CurvePage & { join(listener: Listener): void }>("run-page, curve-set");
+  if (!page) throw new Error(`${element.localName} stands outside run-page and curve-set`);
   page.join(listener);
   return page;
 }

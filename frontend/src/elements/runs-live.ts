@@ -21,6 +21,8 @@ export class RunsLive extends HTMLElement {
       (status) => this.status(status),
     );
     this.connection.open();
+    this.addEventListener("change", showPicked);
+    showPicked();
   }
 
   disconnectedCallback(): void {
@@ -51,6 +53,9 @@ export class RunsLive extends HTMLElement {
     const focused = old?.contains(document.activeElement) ? document.activeElement!.id : "";
     if (old) old.replaceWith(fresh);
     else if (this.dataset["insert"] === "true") this.insert(fresh);
+    const picked = old?.querySelector<HTMLInputElement>("input[name=runs]")?.checked ?? false;
+    const box = fresh.querySelector<HTMLInputElement>("input[name=runs]");
+    if (box) box.checked = picked;
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     showAges(fresh);
   }
@@ -60,6 +65,15 @@ export class RunsLive extends HTMLElement {
     if (body) body.prepend(row);
     else location.reload(); // the first run takes the place of the empty page
   }
+}
+
+/** How many runs are ticked, beside the button that compares them. */
+function showPicked(): void {
+  const place = document.querySelector("[data-picked]");
+  const number = document.querySelectorAll("input[name=runs]:checked").length;
+  if (!place) return;
+  place.textContent =
+    number > 8 ? `${number} ticked: eight at most` : number > 0 ? `${number} ticked` : "Tick two to eight runs to compare them.";
 }
 
 function rowOf(html: string): Element {

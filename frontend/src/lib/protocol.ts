@@ -73,6 +73,8 @@ export interface Buckets {
   min: number[];
   max: number[];
   mean: number[];
+  /** The value at the last step of the range. */
+  last: number | null;
 }
 
 export interface MetricsAnswer {

@@ -8,6 +8,8 @@ export class Series {
   min: number[] = [];
   max: number[] = [];
   mean: number[] = [];
+  /** The newest value itself: the last bucket's mean may be of many. */
+  last: number | null = null;
   private weight: number[] = [];
 
   get length(): number {
@@ -19,6 +21,7 @@ export class Series {
     this.min = [...buckets.min];
     this.max = [...buckets.max];
     this.mean = [...buckets.mean];
+    this.last = buckets.last;
     this.weight = buckets.step.map(() => 1);
   }
 
@@ -26,6 +29,7 @@ export class Series {
   append(step: number, value: number): void {
     if (this.length && step <= this.step[this.length - 1]!) return;
     this.push(step, value, value, value, 1);
+    this.last = value;
     if (this.length > MOST_POINTS) this.compact(MOST_POINTS / 2);
   }
 
@@ -34,6 +38,7 @@ export class Series {
     const kept = this.step.findIndex((s) => !survives(s, start));
     if (kept < 0) return;
     for (const column of [this.step, this.min, this.max, this.mean, this.weight]) column.length = kept;
+    this.last = this.mean.at(-1) ?? null;
   }
 
   /** Merges into at most `count` buckets of equal width. */

@@ -22,7 +22,7 @@ export function startDialogs(): void {
     const button = event.target instanceof Element ? event.target.querySelector("button")?.textContent : null;
     if (!question) return;
     event.preventDefault();
-    confirmInDialog(question, button ? `${button} run` : "Yes", () => issueRequest(true));
+    confirmInDialog(question, button ? (/ runs?$/.test(button) ? button : `${button} run`) : "Yes", () => issueRequest(true));
   });
 }
 

@@ -1,3 +1,5 @@
+import type { CompareSamples } from "../elements/compare-samples.ts";
+import type { CurveSet } from "../elements/curve-set.ts";
 import type { RunPage } from "../elements/run-page.ts";
 import type { SampleScrubber } from "../elements/sample-scrubber.ts";
 import { openDialog } from "./dialogs.ts";
@@ -5,7 +7,8 @@ import { openDialog } from "./dialogs.ts";
 const SWITCH = "single-keys";
 const enabled = (): boolean => localStorage.getItem(SWITCH) !== "off";
 
-const scrubber = (): SampleScrubber | null => document.querySelector<SampleScrubber>("sample-scrubber");
+const scrubber = (): SampleScrubber | CompareSamples | null =>
+  document.querySelector<SampleScrubber | CompareSamples>("sample-scrubber, compare-samples");
 
 const KEYS: Record<string, () => void> = {
   "?": () => openDialog("keys"),
@@ -15,7 +18,7 @@ const KEYS: Record<string, () => void> = {
   "[": () => scrubber()?.move(-1),
   "]": () => scrubber()?.move(1),
   ".": () => scrubber()?.follow(),
-  "0": () => void document.querySelector<RunPage>("run-page")?.zoom(null),
+  "0": () => void document.querySelector<RunPage | CurveSet>("run-page, curve-set")?.zoom(null),
 };
 
 const AFTER_G: Record<string, string> = { r: "/runs/", n: "/runs/new/", t: "/teachers/", d: "/datasets/", i: "/imports/", w: "/workers/" };

@@ -30,6 +30,7 @@ def test_series_come_with_the_number_up_to_which_they_are_complete(ada: Client, 
         "min": [float(step) for step in range(1, 101, 10)],
         "max": [float(step) for step in range(10, 101, 10)],
         "mean": [step + 4.5 for step in range(1, 101, 10)],
+        "last": 100.0,
     }
     assert body["series"]["denoiser_loss"]["min"][0] == -10.0
 
@@ -45,7 +46,8 @@ def test_a_range_of_steps_is_given_in_full(ada: Client, trained: Any) -> None:
 
 def test_a_run_without_points_has_empty_series(ada: Client, run: Any) -> None:
     body = ada.get(url(run), {"series": "student_loss"}).json()
-    assert body == {"seq": 0, "attempt": 0, "series": {"student_loss": {"step": [], "min": [], "max": [], "mean": []}}}
+    nothing = {"step": [], "min": [], "max": [], "mean": [], "last": None}
+    assert body == {"seq": 0, "attempt": 0, "series": {"student_loss": nothing}}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from studio.jobs.models import Job
 from studio.runs.charts import SPARK_HEIGHT, SPARK_POINTS, SPARK_WIDTH, bucketed_series, sparklines
 from studio.runs.models import Metric
 
@@ -96,11 +97,12 @@ def test_a_spike_of_one_step_stays_at_every_width(run: Any, width: int) -> None:
 def test_where_there_is_room_each_bucket_is_one_point(run: Any) -> None:
     draw(run, {1: 3.0, 2: 2.0, 3: 1.0})
     series = bucketed_series(run.pk, ["student_loss"], width=600)["student_loss"]
-    assert series == {"step": [1, 2, 3], "min": [3.0, 2.0, 1.0], "max": [3.0, 2.0, 1.0], "mean": [3.0, 2.0, 1.0]}
+    ones = [3.0, 2.0, 1.0]
+    assert series == {"step": [1, 2, 3], "min": ones, "max": ones, "mean": ones, "last": 1.0}
 
 
 def test_a_series_without_points_is_empty(run: Any) -> None:
-    nothing = {"step": [], "min": [], "max": [], "mean": []}
+    nothing = {"step": [], "min": [], "max": [], "mean": [], "last": None}
     assert bucketed_series(run.pk, ["student_loss"], width=10) == {"student_loss": nothing}
     draw(run, {1: 1.0})
     series = bucketed_series(run.pk, ["student_loss", "no_such_series"], width=10)
@@ -118,6 +120,7 @@ def test_series_are_kept_apart_and_superseded_points_left_out(run: Any) -> None:
 
 
 def test_a_sparkline_fills_its_box_and_ends_where_the_run_is(run: Any) -> None:
+    Job.objects.filter(pk=run.pk).update(total_steps=1_000)
     draw(run, {step: math.exp(-step / 100) for step in range(1, 501)})
     line = sparklines({run.pk: 1_000}, "student_loss")[run.pk]
     points = [tuple(map(float, point.split(","))) for point in line.split()]
