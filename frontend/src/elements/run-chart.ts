@@ -42,7 +42,7 @@ export class RunChart extends HTMLElement {
       onCurves: this.redraw,
       onEvents: (events) => {
         for (const event of events) {
-          if (event.type === "evaluation" && event.source === "teacher") this.teacher = event.values[this.names[0]!] ?? null;
+          if (event.type === "evaluation" && event.source === "teacher") this.teacher = event.values[this.headline] ?? null;
         }
       },
     });
@@ -51,8 +51,12 @@ export class RunChart extends HTMLElement {
 
   private readTeacher(): void {
     const row = document.querySelector('run-evaluations tr[data-source="teacher"]');
-    const text = row?.getAttribute(`data-value-${this.names[0]}`);
+    const text = row?.getAttribute(`data-value-${this.headline}`);
     if (text) this.teacher = Number(text);
+  }
+
+  private get headline(): string {
+    return this.dataset["series"]!.split(" ")[0]!;
   }
 
   /** Evaluations are few and each was asked for: they are marked, and never smoothed. */
