@@ -23,10 +23,10 @@ from studio.pool.services import DeviceReading, worker_announce
 from studio.runs.models import Run
 
 
-def claim(worker: str = "worker-1") -> Job:
-    """The next run's job, under a new lease; the worker has CPU devices enough for whatever a test launches."""
-    announce(worker)
-    job = job_claim(queue=RUNS_QUEUE, worker=worker)
+def claim(worker: str = "worker-1", queue: str = RUNS_QUEUE) -> Job:
+    """The queue's next job, under a new lease; the worker has CPU devices enough for whatever a test launches."""
+    announce(worker, queue=queue)
+    job = job_claim(queue=queue, worker=worker)
     assert job is not None, "no job was waiting"
     return job
 

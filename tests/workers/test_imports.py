@@ -22,9 +22,10 @@ from studio.catalog.storage import entries_folder, upload_path
 from studio.celery import LIGHT_QUEUE
 from studio.jobs.lifecycle import UserAction
 from studio.jobs.models import Job
-from studio.jobs.services import job_act, job_claim
+from studio.jobs.services import job_act
 from tests.simcore.datasets.files import as_python, cifar_batches, write_tar, write_zip
 from tests.simcore.edm_files import dumps, published, source_that_would_write
+from tests.studio.builders import claim
 from tests.studio.catalog.conftest import images_zip, own_folders, uploaded
 from workers.attempt import run_attempt
 
@@ -49,8 +50,7 @@ def do(user: Any, redis_server: None) -> Any:
 
 
 def work() -> Job:
-    job = job_claim(queue=LIGHT_QUEUE, worker="light")
-    assert job is not None
+    job = claim("light", LIGHT_QUEUE)
     run_attempt(job, threading.Event())
     return Job.objects.get(pk=job.pk)
 
@@ -153,8 +153,7 @@ def test_a_file_that_is_gone_is_said(do: Any, user: Any, tmp_path: Path) -> None
 def test_an_import_that_was_to_be_cancelled_leaves_nothing(do: Any, user: Any, tmp_path: Path) -> None:
     upload = uploaded(user, images_zip(tmp_path))
     import_create(owner=user, upload=upload, facts=ImportFacts())
-    job = job_claim(queue=LIGHT_QUEUE, worker="light")
-    assert job is not None
+    job = claim("light", LIGHT_QUEUE)
     job_act(job, UserAction.CANCEL, actor="ada")
     run_attempt(job, threading.Event())
     job.refresh_from_db()

@@ -18,6 +18,7 @@ from tests.simcore.datasets.files import labels_file, named, pairs, random_pixel
 def own_folders(settings: Any, tmp_path: Path) -> None:
     """Uploads, entries and runs of each test in a folder of its own."""
     settings.DATA = tmp_path / "data"
+    settings.DATA.mkdir()
     settings.RUNS_FOLDER = settings.DATA / "runs"
 
 

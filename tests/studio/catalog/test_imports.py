@@ -22,9 +22,9 @@ from studio.catalog.uploads import upload_create
 from studio.celery import LIGHT_QUEUE
 from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
-from studio.jobs.services import job_claim, job_end
+from studio.jobs.services import job_end
 from tests.conftest import teacher_card
-from tests.studio.builders import record, token_of
+from tests.studio.builders import claim, record, token_of
 from tests.studio.catalog.conftest import images_zip, some_dataset, uploaded
 
 PICKLE = b"\x80\x04" + bytes(600)
@@ -41,8 +41,7 @@ def begin(client: Client, **fields: Any) -> Any:
 
 
 def fail(reason: str) -> Job:
-    job = job_claim(queue=LIGHT_QUEUE, worker="w")
-    assert job is not None
+    job = claim("w", LIGHT_QUEUE)
     job_end(job.pk, token_of(job), JobState.FAILED, reason=reason)
     return Job.objects.get(pk=job.pk)
 
@@ -204,8 +203,7 @@ def test_what_the_catalogue_has_is_not_entered_twice(ada: Client, user: Any) -> 
     ids = []
     for name in ("first", "second"):
         begin(ada, upload=str(uploaded(user, PICKLE, f"{name}.pkl").pk), title=name)
-        job = job_claim(queue=LIGHT_QUEUE, worker="w")
-        assert job is not None
+        job = claim("w", LIGHT_QUEUE)
         entry_folder(job.pk, job.attempt).mkdir(parents=True)
         summary = {"card": teacher_card().model_dump(mode="json"), "file_sha256": "3" * 64}
         record(job, Started(step=0, total_steps=1, device="cpu"), Finished(step=1, summary=summary))

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from studio.common.log_context import log_fields, logging_settings
+from tests.studio.builders import announce
 from tests.studio.test_environment import manage
 
 
@@ -114,6 +115,7 @@ def test_a_workers_lines_say_which_run_and_attempt(run: Any, output: Output, set
 
     settings.RUNS_FOLDER = tmp_path / "runs"
     settings.RUNS_FOLDER.write_text("a file in the folder's place")
+    announce(WORKER)
     work("runs")
     begun, broken = output.of("workers.tasks") + output.of("workers.attempt")
     assert "cannot be used" in broken["message"]
