@@ -90,7 +90,7 @@ PRESETS: dict[str, Preset] = {
             "ours. About an hour on two CPU cores.",
             spec=RunSpec(
                 teacher="bundled:mnist",
-                iterations=2_000,
+                iterations=4_000,
                 batch_size=32,
                 ema=EmaSpec(ramp_up=0.2),
                 student_optimizer=_DIGITS_OPTIMIZER,
