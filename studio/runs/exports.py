@@ -28,12 +28,12 @@ class _Line:
 
 
 def tensorboard_records(run: Run) -> Iterator[bytes]:
-    """The records of an event file: a scalar a point, by step; the wall time of all is the run's creation."""
+    """An event file's records: a scalar a point, by series, then by step; the wall time of all is the run's creation."""
     from tensorboardX.proto.event_pb2 import Event  # half a second to import, which few processes need
 
     at = run.job.created_at.timestamp()
     yield _record(Event(wall_time=at, file_version="brain.Event:2").SerializeToString())
-    points = Metric.objects.filter(run=run, superseded=False).order_by("step", "name")
+    points = Metric.objects.filter(run=run, superseded=False).order_by("name", "step")
     for step, name, value in points.values_list("step", "name", "value").iterator(CHUNK):
         event = Event(wall_time=at, step=step)
         event.summary.value.add(tag=name, simple_value=value)

@@ -45,6 +45,7 @@ class Run(models.Model):
     cell = models.CharField(max_length=200, blank=True, default="")
     notes = models.TextField(blank=True, default="")
     archived = models.BooleanField(default=False)
+    series = models.JSONField(default=list, help_text="Names of the series that it has recorded.")
     rolled_up = models.PositiveBigIntegerField(default=0, help_text="Points of steps below this also stand in blocks.")
 
     def __str__(self) -> str:

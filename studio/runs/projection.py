@@ -44,7 +44,10 @@ def _insert_points(points: list[models.Metric]) -> None:
 def _roll_up(job: Job, points: Sequence[models.Metric]) -> None:
     """An iteration's figures come before the next iteration's, so the steps before the newest are over."""
     if points:
-        run = models.Run.objects.only("rolled_up").get(pk=job.pk)
+        run = models.Run.objects.only("rolled_up", "series").get(pk=job.pk)
+        if new := {point.name for point in points}.difference(run.series):
+            run.series = sorted({*run.series, *new})
+            run.save(update_fields=["series"])
         unroll(run, min(point.step for point in points))
         roll_up(run, max(point.step for point in points))
 

@@ -31,6 +31,8 @@ def fill(points: int) -> None:
     with connection.cursor() as cursor:
         for number, name in enumerate(SERIES):
             cursor.execute(FILL, [points - 1, run.pk, name, spike, SPIKE, number])
+    run.series = list(SERIES)
+    run.save()
     started = time.monotonic()
     roll_up(run, points)
     run.job.step = run.job.total_steps = points

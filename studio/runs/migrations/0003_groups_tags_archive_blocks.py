@@ -14,6 +14,11 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="run",
+            name="series",
+            field=models.JSONField(default=list, help_text="Names of the series that it has recorded."),
+        ),
+        migrations.AddField(
+            model_name="run",
             name="archived",
             field=models.BooleanField(default=False),
         ),

@@ -26,6 +26,8 @@ def long_run(run: Any) -> tuple[Run, np.ndarray[Any, Any]]:
         Metric(run_id=run.pk, attempt=1, step=step, name="student_loss", value=value)
         for step, value in enumerate(values)
     )
+    run.series = ["student_loss"]
+    run.save()
     roll_up(run, LENGTH - 1)
     return run, values
 
