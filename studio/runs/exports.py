@@ -28,7 +28,7 @@ class _Line:
 
 
 def tensorboard_records(run: Run) -> Iterator[bytes]:
-    """An event file's records: a scalar a point, by series, then by step; the wall time of all is the run's creation."""
+    """The records of an event file: a scalar a point, by series and step; the wall time is the run's creation."""
     from tensorboardX.proto.event_pb2 import Event  # half a second to import, which few processes need
 
     at = run.job.created_at.timestamp()
