@@ -4,7 +4,7 @@ BIN := .venv/bin
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm --prefix frontend
 FRONTEND := frontend/package.json frontend/package-lock.json frontend/vite.config.ts frontend/tsconfig.json $(shell find frontend/src -type f)
 
-.PHONY: run test proof bench lint format setup clean
+.PHONY: run test proof bench lint types format setup clean
 
 run: setup
 	@exec $(BIN)/python manage.py up
@@ -31,8 +31,15 @@ lint: setup-dev
 	$(BIN)/mypy -p simcore -p studio -p workers
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --format openapi-json --file frontend/openapi.json
+	$(NPM) run types -- --check
 	$(NPM) run check
 	$(NPM) test
+
+# The TypeScript types of the API, after its endpoints have changed.
+types: setup-dev
+	$(BIN)/python manage.py spectacular --format openapi-json --file frontend/openapi.json
+	$(NPM) run types
 
 format: setup-dev
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""The ablation's figure: Fréchet distance against iterations."""
+"""The ablation's figure: the distance to the data against iterations."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.ticker import LogFormatter
 
 from simcore.ablation import Figures, Outcome
 from simcore.checkpoint import write_atomically
+from simcore.figures import Figure as FigureOfMerit
 
 # Okabe and Ito's palette, told apart by every kind of colour vision; karras is dashed besides.
 _STYLES = {
@@ -27,7 +28,9 @@ _STYLES = {
 _LABEL_GAP = 0.055  # between two labels, of the axes' height
 
 
-def save_figure(out: Path, title: str, outcomes: list[Outcome], start: dict[str, Figures]) -> None:
+def save_figure(
+    out: Path, title: str, headline: FigureOfMerit, outcomes: list[Outcome], start: dict[str, Figures]
+) -> None:
     """Write `figure.png` and `figure.svg`: a panel for SIM and one for SiD, Diff-Instruct and the teacher in both.
 
     Lines are means over the seeds, bands go from the lowest to the highest seed. The same figures give the same bytes.
@@ -35,10 +38,11 @@ def save_figure(out: Path, title: str, outcomes: list[Outcome], start: dict[str,
     """
     figure = Figure(figsize=(10.5, 4.8), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    ends = [_panel(axes, heading, outcomes, start) for axes, heading in zip(panels, ("SIM", "SiD"), strict=True)]
+    name, headings = headline.name, ("SIM", "SiD")
+    ends = [_panel(axes, heading, name, outcomes, start) for axes, heading in zip(panels, headings, strict=True)]
     for axes, values in zip(panels, ends, strict=True):  # once the common scale is known
         _label(axes, values)
-    panels[0].set_ylabel("Fréchet distance")
+    panels[0].set_ylabel(headline.help)
     figure.suptitle(title, fontsize="medium")
     with mpl.rc_context({"svg.hashsalt": "simcore", "svg.fonttype": "none"}):
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
@@ -47,7 +51,7 @@ def save_figure(out: Path, title: str, outcomes: list[Outcome], start: dict[str,
             write_atomically(out / f"figure.{kind}", buffer.getvalue())
 
 
-def _panel(axes: Axes, heading: str, outcomes: list[Outcome], start: dict[str, Figures]) -> dict[str, float]:
+def _panel(axes: Axes, heading: str, name: str, outcomes: list[Outcome], start: dict[str, Figures]) -> dict[str, float]:
     """Draw one objective's cells. Returns where each line ends, by its label."""
     axes.set_title(heading, loc="left")
     axes.set_yscale("log")
@@ -58,8 +62,8 @@ def _panel(axes: Axes, heading: str, outcomes: list[Outcome], start: dict[str, F
     axes.spines[["top", "right"]].set_visible(False)
     ends = {}
     for label, (colour, dashes) in _STYLES.items():
-        names = (f"{heading.lower()}-{label}", label)
-        values = _by_iteration([outcome for outcome in outcomes if outcome.cell.name in names], start)
+        cells = (f"{heading.lower()}-{label}", label)
+        values = _by_iteration(name, [outcome for outcome in outcomes if outcome.cell.name in cells], start)
         if values:
             steps = list(values)
             averages = [mean(found) for found in values.values()]
@@ -68,18 +72,18 @@ def _panel(axes: Axes, heading: str, outcomes: list[Outcome], start: dict[str, F
             axes.fill_between(steps, lowest, highest, color=colour, alpha=0.15, linewidth=0)
             ends[label] = averages[-1]
     if "teacher" in start:
-        ends["teacher"] = start["teacher"].values["frechet"]
+        ends["teacher"] = start["teacher"].values[name]
         axes.axhline(ends["teacher"], color=_STYLES["teacher"][0], linestyle=_STYLES["teacher"][1], linewidth=1)
     return ends
 
 
-def _by_iteration(outcomes: list[Outcome], start: dict[str, Figures]) -> dict[int, list[float]]:
-    """The seeds' Fréchet distances at each iteration; those of a run that failed end with it."""
+def _by_iteration(name: str, outcomes: list[Outcome], start: dict[str, Figures]) -> dict[int, list[float]]:
+    """The seeds' figures of that name at each iteration; those of a run that failed end with it."""
     values: dict[int, list[float]] = {}
     if outcomes and "student" in start:
-        values[0] = [start["student"].values["frechet"]]
+        values[0] = [start["student"].values[name]]
     for figures in sorted((f for o in outcomes for f in o.figures), key=lambda f: f.iteration):
-        values.setdefault(figures.iteration, []).append(figures.values["frechet"])
+        values.setdefault(figures.iteration, []).append(figures.values[name])
     return values
 
 

@@ -63,6 +63,7 @@ class Environment(BaseSettings):
     stop_seconds: float = Field(
         60.0, ge=1, le=3600, description="Time a trainer has to checkpoint when its worker stops."
     )
+    api_requests_a_minute: int = Field(600, ge=1, description="For each API token, or each person in a browser.")
     log: Literal["text", "json"] = Field("text", description="Log lines for people, or one JSON object a line.")
     metrics_token: str = Field("", description="Lets Prometheus read /metrics; empty: administrators only.")
     upload_limit: int = Field(4 << 30, ge=1 << 20, description="The largest file that can be uploaded, in bytes.")

@@ -28,10 +28,13 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "channels",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "django_vite",
     "csp",
     "studio.accounts",
+    "studio.api",
     "studio.catalog",
     "studio.jobs",
     "studio.pool",
@@ -55,6 +58,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "studio.accounts.audit.audit_address",
 ]
 
 ROOT_URLCONF = "studio.urls"
@@ -70,6 +74,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "studio.common.permissions.rights",
             ],
         },
     },
@@ -134,9 +139,41 @@ if ENVIRONMENT.https:
     CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"]
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "studio.api.authentication.BearerToken",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["studio.api.authentication.ActiveWithinScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["studio.api.limits.RequestsAMinute"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["studio.api.parsing.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "studio.api.schema.EndpointSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "studio.api.problems.handle",
+}
+API_REQUESTS_A_MINUTE = ENVIRONMENT.api_requests_a_minute
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SIM Studio",
+    "VERSION": "1",
+    "DESCRIPTION": "Everything that the browser does. Errors are RFC 9457 problems; lists come in pages.",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "studio.api.schema.close_bodies",
+    ],
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+}
+# The interactive reference's own files come from a package.
+WHITENOISE_USE_FINDERS = True
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": ENVIRONMENT.redis_address(3),
+        "KEY_PREFIX": "simstudio",
+    }
 }
 
 UPLOAD_LIMIT = ENVIRONMENT.upload_limit

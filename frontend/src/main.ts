@@ -1,5 +1,6 @@
 import "uplot/dist/uPlot.min.css";
 import "./styles/index.css";
+import { ApiReference } from "./elements/api-reference.ts";
 import { CompareSamples } from "./elements/compare-samples.ts";
 import { CurveSet } from "./elements/curve-set.ts";
 import { ChartControls } from "./elements/chart-controls.ts";
@@ -25,6 +26,7 @@ startKeys();
 startRequests();
 startTimes();
 
+customElements.define("api-reference", ApiReference);
 customElements.define("runs-live", RunsLive);
 customElements.define("spec-form", SpecForm);
 customElements.define("upload-form", UploadForm);

@@ -14,7 +14,7 @@ from typing import IO, NoReturn
 from tqdm import tqdm
 
 from simcore.ablation import VARIED, Cell, outcome, plan, read_base, start, write_base
-from simcore.ablation_report import csv_text, markdown
+from simcore.ablation_report import Report
 from simcore.commands.common import CommandError, add_settings, differences, with_settings
 from simcore.commands.distill import newest_good_checkpoint
 from simcore.commands.piped import EXIT_FAILED
@@ -69,9 +69,9 @@ def base_spec(arguments: argparse.Namespace) -> RunSpec:
     spec = parse_spec(with_settings(with_settings(data, [], shared), arguments.settings, {}))
     card = read_card(spec.teacher)
 
-    from simcore.classifier import has_extractor
+    from simcore.evaluation import has_evaluator
 
-    if not has_extractor(card.dataset):
+    if not has_evaluator(card.dataset):
         raise CommandError(
             f"an ablation of '{arguments.base}' cannot be measured: no feature extractor for data set "
             f"'{card.dataset}' is bundled"
@@ -161,12 +161,13 @@ def _report(base: RunSpec, seeds: int, cells: list[Cell], out: Path) -> bool:
     from simcore.checkpoint import write_atomically
 
     outcomes, common = [outcome(cell) for cell in cells], start(cells[0])
-    text = markdown(base, seeds, outcomes, common)
+    report = Report(read_card(base.teacher).dataset, outcomes, common)
+    text = report.markdown(base, seeds)
     write_atomically(out / "table.md", text.encode())
-    write_atomically(out / "table.csv", csv_text(outcomes, common).encode())
+    write_atomically(out / "table.csv", report.csv().encode())
     if any(found.figures for found in outcomes):
         title = f"{base.teacher}, batch {base.batch_size}: mean and range of {seeds} seed(s)"
-        save_figure(out, title, outcomes, common)
+        save_figure(out, title, report.headline, outcomes, common)
     print(text)
     print(out)
     return all(found.finished or found.failure for found in outcomes)

@@ -1,58 +1,192 @@
-"""Runs over REST."""
+"""Runs over REST: lists, launching, actions, and what runs record."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q, QuerySet
+from django.http import Http404
 from django.shortcuts import get_object_or_404
-from django.utils.decorators import method_decorator
-from django.views.decorators.gzip import gzip_page
-from rest_framework import serializers
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from studio.runs.charts import bucketed_series
+from simcore.presets import PRESETS
+from studio.api.endpoint import Endpoint, ListEndpoint, PageQuery
+from studio.api.fields import Text
+from studio.api.idempotency import idempotent
+from studio.api.settings_field import SettingsField
+from studio.common.permissions import may_change, may_create, require, signed_in_user
+from studio.jobs.lifecycle import JobState, UserAction
+from studio.jobs.services import actions_of
+from studio.runs.fields import all_leaves, value_at
 from studio.runs.models import Run
+from studio.runs.rows import run_row, run_rows
+from studio.runs.services import run_act, run_create_from_preset
 
-MOST_SERIES = 20
-
-
-class MetricsQuery(serializers.Serializer[dict[str, object]]):
-    """Which series, how many buckets, and between which steps."""
-
-    series = serializers.CharField(max_length=1000, help_text="Names, separated by commas.")
-    width = serializers.IntegerField(min_value=1, max_value=5000, default=600, help_text="Most buckets a series.")
-
-    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        """Python keeps the word `from` to itself, so it cannot be declared above."""
-        first = serializers.IntegerField(min_value=0, required=False, source="first")
-        last = serializers.IntegerField(min_value=0, required=False, source="last")
-        return {**super().get_fields(), "from": first, "to": last}
-
-    def validate_series(self, value: str) -> list[str]:
-        names = [name.strip() for name in value.split(",") if name.strip()]
-        if not 1 <= len(names) <= MOST_SERIES:
-            raise serializers.ValidationError(f"Name between 1 and {MOST_SERIES} series.")
-        return names
+ORDERS = ("-created", "created", "name", "-name", "-priority", "priority")
+_ORDER_FIELDS = {"created": "job_id", "name": "name", "priority": "job__priority"}
 
 
-@method_decorator(gzip_page, name="dispatch")
-class RunMetrics(APIView):
-    """GET: a run's series in min/max buckets, and the event number up to which they are complete."""
+class RunsQuery(PageQuery):
+    """Filters and order of the list."""
+
+    q = Text(max_length=200, required=False, allow_blank=True, help_text="Part of the name or of the teacher's title.")
+    state = serializers.ChoiceField(choices=JobState.choices, required=False)
+    owner = Text(max_length=150, required=False, help_text="Username.")
+    teacher = Text(max_length=500, required=False, help_text="Reference of the teacher.")
+    preset = Text(max_length=100, required=False)
+    ordering = serializers.ChoiceField(choices=ORDERS, default="-created")
+
+
+class RunSummary(serializers.Serializer[Any]):
+    """A run as a row of the list."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    state = serializers.ChoiceField(choices=JobState.choices)
+    reason = serializers.CharField(help_text="Why it is in this state, where there is something to say.")
+    teacher_title = serializers.CharField()
+    objective = serializers.CharField()
+    step = serializers.IntegerField()
+    total_steps = serializers.IntegerField()
+    headline = serializers.CharField(
+        source="headline.name", help_text="The figure its data set is judged by first: frechet, sliced_wasserstein …"
+    )
+    student_figure = serializers.FloatField(allow_null=True, help_text="The student's newest value of it.")
+    teacher_figure = serializers.FloatField(allow_null=True, help_text="The teacher's.")
+    created = serializers.DateTimeField()
+    owner = serializers.CharField()
+    tags = serializers.ListField(child=serializers.CharField())
+    archived = serializers.BooleanField()
+    group = serializers.IntegerField(source="group.pk", allow_null=True, default=None, help_text="Its group's number.")
+
+
+class RunDetail(RunSummary):
+    """A run, and what it was asked to do."""
+
+    preset = serializers.CharField()
+    teacher = serializers.CharField(help_text="Reference.")
+    attempt = serializers.IntegerField()
+    worker = serializers.CharField()
+    device = serializers.CharField()
+    priority = serializers.IntegerField()
+    started = serializers.DateTimeField(allow_null=True)
+    finished = serializers.DateTimeField(allow_null=True)
+    actions = serializers.ListField(
+        child=serializers.ChoiceField(choices=UserAction.choices), help_text="What can be done to it now."
+    )
+    settings = serializers.DictField(help_text="Every setting, with automatic choices resolved.")
+    result = serializers.DictField(allow_null=True, help_text="The trainer's summary, once it has finished.")
+
+
+class NewRun(serializers.Serializer[Any]):
+    """A preset with some settings changed."""
+
+    preset = serializers.ChoiceField(choices=list(PRESETS))
+    name = Text(max_length=200, required=False, allow_blank=True, help_text="Empty: a default.")
+    settings = SettingsField(required=False)
+
+
+def _runs() -> QuerySet[Run]:
+    return Run.objects.select_related("job__owner", "teacher", "group").prefetch_related("tags")
+
+
+def run_of(pk: int) -> Run:
+    """The run with its job, owner and teacher, or 404."""
+    return get_object_or_404(_runs(), pk=pk)
+
+
+def _detail(run: Run) -> dict[str, Any]:
+    job = run.job
+    return {
+        **vars(run_row(run)),
+        "preset": run.preset,
+        "teacher": run.teacher.reference,
+        "attempt": job.attempt,
+        "worker": job.worker,
+        "device": job.device,
+        "priority": job.priority,
+        "started": job.started_at,
+        "finished": job.finished_at,
+        "actions": [action["name"] for action in actions_of(job)],
+        "settings": {leaf.path: value_at(job.spec, leaf.path) for leaf in all_leaves()},
+        "result": job.result,
+    }
+
+
+class Runs(ListEndpoint):
+    """The runs, newest first, and launching one."""
+
+    query_class = RunsQuery
+    serializer_class = RunSummary
+
+    def rows(self) -> QuerySet[Run]:
+        asked = self.asked
+        runs = _runs()
+        if words := asked.get("q"):
+            runs = runs.filter(Q(name__icontains=words) | Q(teacher__title__icontains=words))
+        columns = {
+            "state": "job__state",
+            "owner": "job__owner__username",
+            "teacher": "teacher__reference",
+            "preset": "preset",
+        }
+        runs = runs.filter(**{column: asked[name] for name, column in columns.items() if name in asked})
+        sign, name = ("-", asked["ordering"][1:]) if asked["ordering"][0] == "-" else ("", asked["ordering"])
+        return runs.order_by(sign + _ORDER_FIELDS[name], "-pk")
+
+    def prepare(self, page: list[Any]) -> list[Any]:
+        return run_rows(page)
+
+    @extend_schema(
+        request=NewRun,
+        responses={201: RunDetail},
+        examples=[
+            OpenApiExample(
+                "A shorter demo with the L1 distance",
+                value={"preset": "digits-demo", "name": "L1", "settings": {"objective.distance": "l1"}},
+                request_only=True,
+            )
+        ],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Launch a run from a preset. `Location` is its address."""
+        require(may_create(request.user), "launch runs")
+        asked = self.validated(NewRun)
+        run = run_create_from_preset(
+            owner=signed_in_user(request), name=asked.get("name", ""), preset=asked["preset"],
+            settings=asked.get("settings", {}),
+        )  # fmt: skip
+        location = reverse("api:run", args=(run.pk,))
+        return Response(RunDetail(_detail(run)).data, status=status.HTTP_201_CREATED, headers={"Location": location})
+
+
+class RunOne(Endpoint):
+    """One run."""
+
+    serializer_class = RunDetail
 
     def get(self, request: Request, pk: int) -> Response:
-        run = get_object_or_404(Run.objects.select_related("job"), pk=pk)
-        query = MetricsQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        names = query.validated_data.pop("series")
-        job, asked = run.job, query.validated_data
-        # Number and step were read together: what is stored meanwhile comes by the socket, not twice.
-        series = bucketed_series(
-            pk,
-            names,
-            width=asked["width"],
-            first=asked.get("first"),
-            last=min(asked.get("last", job.step), job.step),
-        )
-        return Response({"seq": job.event_seq, "attempt": job.attempt, "series": series})
+        return Response(RunDetail(_detail(run_of(pk))).data)
+
+
+class RunActions(Endpoint):
+    """Pause, resume, checkpoint, cancel, retry."""
+
+    @extend_schema(
+        request=None,
+        responses={200: RunDetail},
+        parameters=[OpenApiParameter("action", str, OpenApiParameter.PATH, enum=UserAction.values)],
+    )
+    def post(self, request: Request, pk: int, action: str) -> Response:
+        """Do it, or ask the worker for it. 409 where the state does not allow it."""
+        run = run_of(pk)
+        require(may_change(request.user, run.job.owner_id), "act on a run that is not yours")
+        if action not in UserAction.values:
+            raise Http404(f"There is no action “{action}”.")
+        run_act(run, UserAction(action), actor=signed_in_user(request))
+        return Response(RunDetail(_detail(run_of(pk))).data)

@@ -33,6 +33,12 @@ def may_administer(user: Any) -> bool:
     return may_view(user) and user.role == Role.ADMINISTRATOR
 
 
+def rights(request: HttpRequest) -> dict[str, dict[str, bool]]:
+    """Context processor: what templates need not offer."""
+    user = getattr(request, "user", None)
+    return {"may": {"create": may_create(user), "administer": may_administer(user)}}
+
+
 def may_set_priority(user: Any, owner_id: int, old: int, new: int) -> bool:
     """Administrators in both directions; owners may let others go first."""
     return may_administer(user) or (may_change(user, owner_id) and new < old)

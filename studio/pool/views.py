@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from studio.common.permissions import may_administer, may_set_priority, may_view, require, signed_in_user
+from studio.common.permissions import may_administer, may_change, may_set_priority, may_view, require, signed_in_user
 from studio.jobs.models import Job
 from studio.jobs.queue import DIRECTIONS, QueueError, job_move, job_set_priority
 from studio.pool.disk import disk_problem
@@ -88,7 +88,7 @@ def set_priority(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     try:
         priority = int(request.POST.get("priority", ""))
     except ValueError:
-        require(may_administer(request.user), "change this priority")
+        require(may_change(request.user, job.owner_id), "change this priority")
         messages.error(request, "A priority is a whole number.")
         return redirect("pool:list")
     require(may_set_priority(request.user, job.owner_id, job.priority, priority), "change this priority")

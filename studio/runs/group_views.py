@@ -71,7 +71,7 @@ def cancel_group(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     group = get_object_or_404(RunGroup, pk=pk)
     require(may_change(request.user, group.owner_id), "cancel runs that are not yours")
     try:
-        number = group_cancel(group, actor=signed_in_user(request).get_username())
+        number = group_cancel(group, actor=signed_in_user(request))
         messages.success(request, f"{number} run{'s' if number > 1 else ''} of {group.name} cancelled.")
     except RunRefused as refusal:
         messages.error(request, str(refusal))

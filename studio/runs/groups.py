@@ -14,10 +14,9 @@ from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.presets import diff_instruct_cell, figure_2_cells
 from studio.accounts.models import User
 from studio.jobs.lifecycle import IllegalMove, JobState, UserAction
-from studio.jobs.services import job_act
 from studio.runs.fields import all_leaves, show, value_at
 from studio.runs.models import RunGroup
-from studio.runs.services import RunRefused, check_queue_limit, run_create
+from studio.runs.services import RunRefused, check_queue_limit, run_act, run_create
 
 MOST_RUNS = 64
 
@@ -158,12 +157,12 @@ def group_create(*, owner: User, name: str, preset: str, plan: Plan) -> RunGroup
     return group
 
 
-def group_cancel(group: RunGroup, *, actor: str) -> int:
+def group_cancel(group: RunGroup, *, actor: User) -> int:
     """Cancel all of its runs that have not ended; returns how many."""
     cancelled = 0
     for run in group.runs.select_related("job"):
         try:
-            job_act(run.job, UserAction.CANCEL, actor=actor)
+            run_act(run, UserAction.CANCEL, actor=actor)
         except IllegalMove:  # it ended, or was cancelled, before
             continue
         cancelled += 1

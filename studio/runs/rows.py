@@ -41,14 +41,24 @@ class RunRow:
     total_steps: int
     progress: int
     headline: Figure
-    value: str
-    teacher_value: str
+    student_figure: float | None
+    teacher_figure: float | None
     sparkline: str
     created: datetime
     owner: str
     tags: tuple[str, ...]
     archived: bool
     group: RunGroup | None
+
+    @property
+    def value(self) -> str:
+        """The student's headline figure as people read it; empty where it was not measured yet."""
+        return "" if self.student_figure is None else self.headline.show(self.student_figure)
+
+    @property
+    def teacher_value(self) -> str:
+        """The teacher's."""
+        return "" if self.teacher_figure is None else self.headline.show(self.teacher_figure)
 
 
 def run_rows(runs: Sequence[Run]) -> list[RunRow]:
@@ -79,9 +89,8 @@ def _latest_evaluations(run_ids: Sequence[int]) -> dict[tuple[int, str], dict[st
 def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkline: str, waits: str) -> RunRow:
     job, headline = run.job, figures_of(run.teacher.card["dataset"])[0]
 
-    def value(source: str) -> str:
-        found = evaluations.get((run.pk, source), {}).get(headline.name)
-        return "" if found is None else headline.show(found)
+    def newest(source: str) -> float | None:
+        return evaluations.get((run.pk, source), {}).get(headline.name)
 
     return RunRow(
         id=run.pk,
@@ -95,8 +104,8 @@ def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkli
         total_steps=job.total_steps,
         progress=min(100, 100 * job.step // max(job.total_steps, 1)),
         headline=headline,
-        value=value("student"),
-        teacher_value=value("teacher"),
+        student_figure=newest("student"),
+        teacher_figure=newest("teacher"),
         sparkline=sparkline,
         created=job.created_at,
         owner=job.owner.get_username(),

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from simcore.config import RunSpec, SpecError
+from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.presets import find_preset
-from studio.accounts.models import User
+from studio.accounts.audit import audit_record
+from studio.accounts.models import AuditAction, User
 from studio.catalog.models import Teacher
-from studio.jobs.lifecycle import JobState
+from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.models import Job
-from studio.jobs.services import job_create
+from studio.jobs.services import job_act, job_create
 from studio.pool.needs import training_needs
 from studio.runs.distillation import DISTILLATION
+from studio.runs.fields import all_leaves, nest, value_at
 from studio.runs.models import Run
 from studio.runs.prepare import prepare
 
@@ -54,11 +57,41 @@ def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
             total_steps=resolved.iterations,
             needs=training_needs(resolved, card.parameters),
         )
-        return Run.objects.create(job=job, name=name or _default_name(job, preset), preset=preset, teacher=teacher)
+        run = Run.objects.create(job=job, name=name or _default_name(job, preset), preset=preset, teacher=teacher)
+        audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=_subject(run))
+        return run
 
 
 def _default_name(job: Job, preset: str) -> str:
     return f"{preset} {job.pk}"
+
+
+def run_create_from_preset(*, owner: User, name: str, preset: str, settings: dict[str, Any]) -> Run:
+    """Queue a preset with some settings changed: dotted path → value.
+
+    Raises SpecError, with "settings." before the paths, also where the catalogue lacks the teacher.
+    """
+    standard = find_preset(preset).spec.model_dump()
+    values = {leaf.path: value_at(standard, leaf.path) for leaf in all_leaves()}
+    try:
+        spec = parse_spec(nest(values | settings))
+        return run_create(owner=owner, name=name, preset=preset, spec=spec)
+    except SpecError as error:
+        raise SpecError({f"settings.{path}".rstrip("."): text for path, text in error.problems.items()}) from None
+    except Teacher.DoesNotExist:
+        wanted = settings.get("teacher", standard["teacher"])
+        raise SpecError({"settings.teacher": f"the catalogue has no teacher “{wanted}”"}) from None
+
+
+def run_act(run: Run, action: UserAction, *, actor: User) -> None:
+    """Pause, resume, checkpoint, cancel or retry. Raises IllegalMove."""
+    with transaction.atomic():
+        job_act(run.job, action, actor=actor.get_username())
+        audit_record(AuditAction.RUN_ACTION, actor=actor.get_username(), subject=f"{action}: {_subject(run)}")
+
+
+def _subject(run: Run) -> str:
+    return f"run {run.pk} ({run.name})"
 
 
 def demo_run_create(owner: User) -> Run | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -15,9 +15,9 @@ from django_htmx.middleware import HtmxDetails
 from simcore.config import parse_spec
 from simcore.presets import PRESETS, Preset
 from studio.catalog.models import Teacher
+from studio.common.files import file_response
 from studio.common.permissions import may_change, may_create, require, signed_in_user
 from studio.jobs.lifecycle import IllegalMove, JobState, UserAction
-from studio.jobs.services import job_act
 from studio.runs.detail import run_detail
 from studio.runs.distillation import run_folder
 from studio.runs.estimate import Estimate, estimate
@@ -26,7 +26,7 @@ from studio.runs.listing import choices, columns, filtered_runs, read_filter
 from studio.runs.logs import full_log
 from studio.runs.models import Checkpoint, Run, SampleGrid
 from studio.runs.rows import run_rows
-from studio.runs.services import RunRefused, run_create
+from studio.runs.services import RunRefused, run_act, run_create
 
 PAGE_SIZE = 50
 
@@ -145,7 +145,7 @@ def act_on_run(request: HttpRequest, pk: int, action: str) -> HttpResponseRedire
     if action not in UserAction.values:
         raise Http404(f"There is no action '{action}'.")
     try:
-        job_act(run.job, UserAction(action), actor=signed_in_user(request).get_username())
+        run_act(run, UserAction(action), actor=signed_in_user(request))
     except IllegalMove:
         messages.error(request, f"{run.name} is {JobState(run.job.state).label} by now: {action} does nothing.")
     return redirect("runs:detail", pk)
@@ -162,13 +162,13 @@ def show_sample(request: HttpRequest, pk: int, sample: int) -> HttpResponse:
 
 
 @require_GET
-def download_checkpoint(request: HttpRequest, pk: int, checkpoint: int) -> FileResponse:
-    """The file of one checkpoint."""
+def download_checkpoint(request: HttpRequest, pk: int, checkpoint: int) -> HttpResponseBase:
+    """The file of one checkpoint, whole or in part."""
     row = get_object_or_404(Checkpoint.objects.select_related("run"), run_id=pk, pk=checkpoint)
     if row.removed:
         raise Http404("This checkpoint was removed to save space: the run keeps others, as its schedule says.")
     path = _existing(pk, row.path)
-    return FileResponse(path.open("rb"), as_attachment=True, filename=f"run-{pk}-step-{row.step}.safetensors")
+    return file_response(request, path, name=f"run-{pk}-step-{row.step}.safetensors", etag=row.sha256)
 
 
 @require_GET

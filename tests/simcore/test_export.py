@@ -31,6 +31,7 @@ from tests.simcore.test_vectors import NCSNPP, SMALL_ADM, SMALL_SONG, weight
 README = Path(__file__).parents[2] / "README.md"
 FAMILIES: dict[str, dict[str, Any]] = {
     "compact-edm": read_card("bundled:digits").config,
+    "points-discrete": read_card("bundled:eight-gaussians").config,
     "ddpmpp-vp": SMALL_SONG | {"preconditioning": "VPPrecond"},
     "ncsnpp-ve": NCSNPP | SMALL_SONG | {name: NCSNPP[name] for name in ("embedding_type", "encoder_type")}
     | {"preconditioning": "VEPrecond", "resample_filter": [1, 3, 3, 1], "channel_mult_noise": 2, "label_dim": 0},
@@ -61,7 +62,7 @@ def student_of(config: dict[str, Any], checkpoint: Path) -> Student:
 
 
 def with_generator(checkpoint: Path, generator: EDMPrecond, config: dict[str, Any]) -> Student:
-    side, label_dim = config["img_resolution"], config["label_dim"]
+    side, label_dim = config["img_resolution"], config.get("label_dim", 0)
     shape = (config["img_channels"], side, side)
     facts = {"config": config, "image_shape": shape, "label_dim": label_dim}
     return Student(load_student(checkpoint).card.model_copy(update=facts), generator)

@@ -93,7 +93,8 @@ export class RunHeader extends HTMLElement {
   }
 
   private showActions(actions: Action[]): void {
-    const place = find<HTMLElement>(this, "#run-actions");
+    const place = this.querySelector<HTMLElement>("#run-actions");
+    if (!place) return; // a visitor who may only look
     const template = find<HTMLTemplateElement>(place, "template");
     const forms = actions.map((action) => {
       const form = (template.content.cloneNode(true) as DocumentFragment).firstElementChild as HTMLFormElement;

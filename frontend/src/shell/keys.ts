@@ -32,7 +32,7 @@ export function startKeys(): void {
     const address = afterG ? AFTER_G[event.key] : undefined;
     const act = KEYS[event.key];
     afterG = event.key === "g";
-    if (address) location.assign(address);
+    if (address && document.querySelector(`.rail-link[href="${address}"]`)) location.assign(address);
     else if (act) {
       event.preventDefault();
       act();

@@ -8,6 +8,7 @@ from django.test import Client
 
 from simcore.presets import figure_2_cells, find_preset
 from simcore.resolve import resolve
+from studio.accounts.models import AuditAction, AuditEntry
 from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
 from studio.jobs.services import job_end
@@ -146,6 +147,7 @@ def test_all_runs_that_go_on_are_cancelled_at_once(ada: Client, post: Any, clien
     record(held, started())
     said = ada.post(f"{page}cancel/", follow=True).content.decode()
     assert "3 runs of rates cancelled." in said
+    assert AuditEntry.objects.filter(action=AuditAction.RUN_ACTION, actor="ada").count() == 3
     states = sorted(Job.objects.values_list("state", "requested_action"))
     assert states == [("cancelled", ""), ("cancelled", ""), ("running", "cancel"), ("succeeded", "")]
     assert "All of its runs have ended." in ada.post(f"{page}cancel/", follow=True).content.decode()

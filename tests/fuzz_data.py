@@ -1,0 +1,29 @@
+"""A run with a sample grid, a checkpoint, figures and series, for requests to find. Runs inside a studio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from studio.jobs.models import Job
+from studio.runs.distillation import run_folder
+from studio.runs.models import Checkpoint, Evaluation, Metric, SampleGrid
+from tests.launch import launch
+
+
+def record_something() -> None:
+    """As a trainer would have, had it run."""
+    run_id = launch({})
+    Job.objects.filter(pk=run_id).update(state="paused", step=10, total_steps=100)
+    common = {"run_id": run_id, "attempt": 1, "step": 10}
+    _write(run_id, "grid.png", b"\x89PNG\r\n\x1a\n picture")
+    _write(run_id, "10.safetensors", b"weights")
+    SampleGrid.objects.create(**common, source="student", path="grid.png", count=64, columns=8, nfe=1)
+    Checkpoint.objects.create(**common, path="10.safetensors", size=7, sha256="0" * 64)
+    Evaluation.objects.create(**common, source="student", values={"frechet": 2.5}, samples=100, nfe=1)
+    Metric.objects.create(**common, name="student_loss", value=0.5)
+
+
+def _write(run_id: int, name: str, content: bytes) -> None:
+    path: Path = run_folder(run_id) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

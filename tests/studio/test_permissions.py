@@ -1,0 +1,151 @@
+"""Every address, every method, every kind of person: exactly what `permission_table` says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from studio.accounts.models import Role, Scope, User
+from studio.accounts.services import invitation_create
+from studio.accounts.tokens import token_create
+from studio.catalog.imports import ImportFacts, import_create
+from studio.catalog.models import Teacher
+from studio.catalog.uploads import upload_create
+from studio.jobs.lifecycle import JobState
+from studio.pool.models import Worker
+from studio.runs.models import Checkpoint, RunGroup, SampleGrid
+from tests.studio.builders import bring_to, checkpoint, record, samples
+from tests.studio.catalog.conftest import images_zip, some_dataset, uploaded
+from tests.studio.permission_table import TABLE
+
+METHODS = ("get", "post", "put", "patch", "delete")
+WHO = ("stranger", "viewer", "researcher", "owner", "administrator")
+MAY = {
+    "anyone": set(WHO),
+    "viewer": set(WHO) - {"stranger"},
+    "researcher": {"researcher", "owner", "administrator"},
+    "owner": {"owner", "administrator"},
+    "administrator": {"administrator"},
+}
+
+
+def routes(patterns: Any, prefix: str = "") -> Iterator[str]:
+    """Every pattern of the project, as written."""
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, route)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield route
+
+
+def test_every_address_has_a_row_and_every_row_an_address() -> None:
+    assert set(routes(get_resolver().url_patterns)) == set(TABLE)
+
+
+@pytest.fixture
+def world(user: Any, run: Any, teacher: Any, django_user_model: Any, tmp_path: Path) -> dict[str, Any]:
+    """One of everything that an address can name, and one person of each kind; the owner's where it has one."""
+    people = {
+        "viewer": django_user_model.objects.create_user("vic", role=Role.VIEWER),
+        "researcher": django_user_model.objects.create_user("rosa", role=Role.RESEARCHER),
+        "owner": user,
+        "administrator": django_user_model.objects.create_user("adam", role=Role.ADMINISTRATOR),
+    }
+    other = django_user_model.objects.create_user("olga", role=Role.RESEARCHER)
+    job = bring_to(run, JobState.RUNNING)
+    record(job, samples(50), checkpoint(50))
+    invitation, _ = invitation_create(role=Role.VIEWER, actor=people["administrator"])
+    Teacher.objects.filter(pk=teacher.pk).update(owner=user)
+    archive = uploaded(user, images_zip(tmp_path))
+    now = timezone.now()
+    ids = {
+        "datasets": some_dataset(user).pk,
+        "imports": import_create(owner=user, upload=archive, facts=ImportFacts()).pk,
+        "upload": upload_create(owner=user, name="half.zip", size=1_000).pk,
+        "runs": run.pk,
+        "people": other.pk,
+        "teachers": teacher.pk,
+        "groups": RunGroup.objects.create(name="sweep", kind=RunGroup.Kind.SWEEP, owner=user).pk,
+        "workers": Worker.objects.create(name="w1", queues="runs", started_at=now, heartbeat_at=now).pk,
+        "queue": job.pk,
+        "invitations": invitation.pk,
+        "tokens": token_create(user=other, name="hers", scope=Scope.READ)[0].pk,
+        "sample": SampleGrid.objects.get().pk,
+        "checkpoint": Checkpoint.objects.get().pk,
+    }
+    return {"people": people, "ids": ids}
+
+
+def address(route: str, ids: dict[str, Any]) -> str:
+    """The route with what it names filled in."""
+
+    def value(match: re.Match[str]) -> str:
+        name, before = match[1], route[: match.start()].rstrip("/").rsplit("/", 1)[-1]
+        words = {"action": "pause", "secret": "unknown"}
+        return words.get(name) or str(ids[before] if name == "pk" else ids[name.removesuffix("_id")])
+
+    return "/" + re.sub(r"<\w+:(\w+)>", value, route)
+
+
+def outcome(response: Any) -> str:
+    if response.status_code == 405:
+        return "not served"
+    to_sign_in = response.status_code == 302 and response["Location"].startswith("/sign-in/?next=")
+    return "refused" if to_sign_in or response.status_code in (401, 403) else "let in"
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("route", TABLE)
+def test_an_address_lets_in_whom_the_table_says(world: dict[str, Any], route: str, who: str) -> None:
+    client = Client()
+    if person := world["people"].get(who):
+        client.force_login(person)
+    for method in METHODS:
+        needed = TABLE[route].get(method)
+        response = client.generic(method.upper(), address(route, world["ids"]))
+        # Whether the person or the method is checked first does not matter where neither is right.
+        expected = {"not served", "refused"} if needed is None else {"let in"} if who in MAY[needed] else {"refused"}
+        assert outcome(response) in expected, f"{method} by {who}: {response.status_code}"
+        assert response.status_code < 500
+
+
+@pytest.mark.parametrize("scope", Scope)
+@pytest.mark.parametrize("route", [route for route in TABLE if route.startswith("api/v1/")])
+def test_an_administrators_token_does_no_more_than_its_scope(world: dict[str, Any], route: str, scope: Scope) -> None:
+    _, secret = token_create(user=world["people"]["administrator"], name="script", scope=scope)
+    client = Client(headers={"Authorization": f"Bearer {secret}"})
+    for method, needed in TABLE[route].items():
+        least = Scope.ADMIN if needed == "administrator" else Scope.READ if method == "get" else Scope.WRITE
+        order = list(Scope)
+        expected = "let in" if order.index(scope) >= order.index(least) else "refused"
+        response = client.generic(method.upper(), address(route, world["ids"]))
+        assert outcome(response) == expected, f"{method}: {response.status_code}"
+
+
+@pytest.mark.parametrize("route", [route for route in TABLE if not route.startswith("api/v1/")])
+def test_a_token_opens_no_page(world: dict[str, Any], route: str) -> None:
+    _, secret = token_create(user=world["people"]["administrator"], name="script", scope=Scope.ADMIN)
+    for method, needed in TABLE[route].items():
+        if needed != "anyone":
+            client = Client(headers={"Authorization": f"Bearer {secret}"})
+            assert outcome(client.generic(method.upper(), address(route, world["ids"]))) == "refused"
+
+
+def test_somebody_who_was_deactivated_is_a_stranger(client: Client, world: dict[str, Any]) -> None:
+    owner = world["people"]["owner"]
+    _, secret = token_create(user=owner, name="script", scope=Scope.WRITE)
+    client.force_login(owner)
+    with_token = {"Authorization": f"Bearer {secret}"}
+    assert client.get("/runs/").status_code == Client(headers=with_token).get("/api/v1/me").status_code == 200
+    User.objects.filter(pk=owner.pk).update(is_active=False)
+    assert client.get("/runs/").status_code == 302
+    assert client.get("/api/v1/me").status_code == Client(headers=with_token).get("/api/v1/me").status_code == 401
