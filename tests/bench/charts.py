@@ -27,6 +27,7 @@ from tests.stack import PASSWORD, Stack  # noqa: E402
 SERIES = ("student_loss", "denoiser_loss", "student_grad_norm", "denoiser_grad_norm", "seconds_per_iteration")
 SPIKE = 1e6
 WIDTH = 640
+READOUT = "#chart-student-loss [data-readout] strong"  # written with each painting
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def _paint(stack: Stack, run: int, spike: int, points: int) -> None:
         for _ in range(5):
             page.goto(f"/runs/{run}/")
             page.wait_for_selector("#chart-student-loss canvas")
-            page.wait_for_function("document.querySelector('#chart-student-loss [data-readout] strong')")
+            page.wait_for_selector(READOUT)
             times.append(float(page.evaluate("performance.now()")))
         wire = [int(answer.headers.get("content-length", 0)) for answer in answers]
         print(f"curves on screen after {statistics.median(times):.0f} ms (median of 5 loads: {_list(times)})")
@@ -88,7 +89,7 @@ def _zooms(page: Any, run: int, spike: int, points: int) -> str:
     while length >= 10:
         low = max(0, min(points - length, spike - length // 2))
         page.goto(f"/runs/{run}/?from={low}&to={low + length}")
-        page.wait_for_function("document.querySelector('#chart-student-loss [data-readout] strong')")
+        page.wait_for_selector(READOUT)
         text = page.locator("#chart-student-loss [data-summary]").text_content()
         seen.append(f"{length:,}: {'yes' if '1,000,000' in text else 'NO: ' + text}")
         length //= 10
