@@ -263,7 +263,7 @@ def test_a_teacher_that_cannot_be_read_fails_the_run_and_is_named(launch: Any, t
     Job.objects.filter(pk=run.pk).update(spec=run.job.spec | {"teacher": "bundled:unicorn"})
     job = attempt()
     assert job.state == "failed"
-    assert "no teacher 'bundled:unicorn'; bundled teachers: bundled:digits" in job.reason
+    assert "no teacher 'bundled:unicorn'; bundled teachers: bundled:checkerboard, bundled:digits" in job.reason
 
 
 def test_a_specification_that_simcore_refuses_fails_the_run_and_names_the_setting(launch: Any) -> None:
