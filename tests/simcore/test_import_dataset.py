@@ -10,8 +10,8 @@ import pytest
 from simcore.dataset_card import BUNDLED_DATASETS, bundled_dataset_cards
 from simcore.datasets import DATASETS, load_dataset
 from simcore.datasets.describe import content_hash, describe, write_card
+from simcore.figures import POINT_SETS
 from simcore.file_kinds import HEAD, UnknownFile, file_kind
-from simcore.point_sets import POINT_SETS
 from tests.simcore.datasets.files import as_python, cifar_batches, named, random_pixels, write_tar, write_zip
 
 
