@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ def test_a_late_watcher_that_is_cut_and_moves_to_another_server_misses_nothing(s
             await watcher.receive(port, until_more=20)  # cut in the middle of a live batch
         await watcher.receive(first)
 
-    asyncio.run(asyncio.wait_for(watch(), 180))
+    # In a thread of its own: the browser of the tests before holds this one's event loop.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, asyncio.wait_for(watch(), 180)).result()
     stored = stack.job(run)
     assert stored["state"] == "succeeded", stored
     assert [event["seq"] for event in watcher.seen] == list(range(1, stored["event_seq"] + 1))
