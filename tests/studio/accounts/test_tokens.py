@@ -62,6 +62,16 @@ def test_the_last_use_is_noted_but_not_with_every_request(user: Any) -> None:
     assert token.last_used_at >= first
 
 
+def test_a_token_makes_none_that_outlives_it(user: Any) -> None:
+    mine, secret = token_create(user=user, name="short", scope=Scope.WRITE, days=2)
+    body = {"name": "long", "scope": "read", "days": 366}
+    answer = Client(headers={"Authorization": f"Bearer {secret}"}).post(
+        "/api/v1/me/tokens", body, content_type="application/json"
+    )
+    assert answer.status_code == 201
+    assert AccessToken.objects.get(name="long").expires_at == mine.expires_at
+
+
 def test_a_token_makes_no_wider_one(user: Any) -> None:
     _, secret = token_create(user=user, name="a", scope=Scope.WRITE)
     body = {"name": "wider", "scope": "admin"}
