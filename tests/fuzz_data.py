@@ -1,12 +1,14 @@
-"""A run with a sample grid, a checkpoint, figures and series, for requests to find. Runs inside a studio."""
+"""What requests can find: a run that recorded something, one that waits, a group, a worker. Runs inside a studio."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from studio.jobs.models import Job
+from studio.pool.needs import GIB
+from studio.pool.services import DeviceReading, worker_announce
 from studio.runs.distillation import run_folder
-from studio.runs.models import Checkpoint, Evaluation, Metric, SampleGrid
+from studio.runs.models import Checkpoint, Evaluation, Metric, Run, RunGroup, SampleGrid
 from tests.launch import launch
 
 
@@ -21,6 +23,12 @@ def record_something() -> None:
     Checkpoint.objects.create(**common, path="10.safetensors", size=7, sha256="0" * 64)
     Evaluation.objects.create(**common, source="student", values={"frechet": 2.5}, samples=100, nfe=1)
     Metric.objects.create(**common, name="student_loss", value=0.5)
+    waiting = launch({})
+    owner = Job.objects.get(pk=waiting).owner
+    group = RunGroup.objects.create(name="sweep", kind=RunGroup.Kind.SWEEP, owner=owner, cells=["a"])
+    Run.objects.filter(pk=run_id).update(group=group, cell="a")
+    device = DeviceReading("GPU-1", "cuda", "H100", 80 * GIB)
+    worker_announce(name="worker", queues=["runs", "light"], devices=[device])
 
 
 def _write(run_id: int, name: str, content: bytes) -> None:

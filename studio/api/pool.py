@@ -150,9 +150,11 @@ class QueuedJob(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
-class Priority(serializers.Serializer[Any]):
+class QueueChange(serializers.Serializer[Any]):
+    """What is left out stays."""
+
     priority = serializers.IntegerField(
-        min_value=-HIGHEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text="Higher goes first."
+        min_value=-HIGHEST_PRIORITY, max_value=HIGHEST_PRIORITY, required=False, help_text="Higher goes first."
     )
 
 
@@ -171,12 +173,12 @@ class Queue(ListEndpoint):
 class QueuePriority(Endpoint):
     """The priority of a job that waits."""
 
-    @extend_schema(request=Priority, responses={200: QueuedJob})
+    @extend_schema(request=QueueChange, responses={200: QueuedJob})
     def patch(self, request: Request, pk: int) -> Response:
         """Owners may lower it, administrators set it. 409 for a job that does not wait."""
         job = get_object_or_404(Job, pk=pk)
         require(may_change(request.user, job.owner_id), "change this priority")
-        set_priority(request, job, self.validated(Priority)["priority"])
+        set_priority(request, job, self.validated(QueueChange).get("priority", job.priority))
         return Response(_queued(pk))
 
 
