@@ -38,12 +38,20 @@ class DeviceFacts(serializers.Serializer[Any]):
     job = serializers.IntegerField(source="job_id", allow_null=True, help_text="Which has it now.")
 
 
-class HeldJob(serializers.Serializer[Any]):
+class JobFacts(serializers.Serializer[Any]):
     """A job; one that trains has its run's number."""
 
     id = serializers.IntegerField()
     kind = serializers.CharField()
-    name = serializers.CharField(source="run.name", default="", help_text="The run's; empty for other jobs.")
+    name = serializers.SerializerMethodField(help_text="The run's; empty for other jobs.")
+
+    def get_name(self, job: Job) -> str:
+        return job.run.name if hasattr(job, "run") else ""
+
+
+class HeldJob(JobFacts):
+    """A job that a worker has."""
+
     state = serializers.ChoiceField(choices=JobState.choices)
 
 
@@ -134,13 +142,10 @@ class WorkerChanges(ListEndpoint):
         return WorkerChange.objects.order_by("-pk")
 
 
-class QueuedJob(serializers.Serializer[Any]):
+class QueuedJob(JobFacts):
     """A job that waits. `reason`: why it does, where no worker can take it now."""
 
-    id = serializers.IntegerField(help_text="The run's number, too, where it trains.")
-    kind = serializers.CharField()
     queue = serializers.CharField()
-    name = serializers.CharField(source="run.name", default="", help_text="The run's; empty for other jobs.")
     owner = serializers.CharField(source="owner.username")
     priority = serializers.IntegerField()
     queued_at = serializers.DateTimeField()

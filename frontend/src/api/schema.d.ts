@@ -1275,15 +1275,12 @@ export interface components {
             runs: number;
             succeeded: number;
         };
-        /** @description A job; one that trains has its run's number. */
+        /** @description A job that a worker has. */
         HeldJob: {
             id: number;
             kind: string;
-            /**
-             * @description The run's; empty for other jobs.
-             * @default
-             */
-            name: string;
+            /** @description The run's; empty for other jobs. */
+            readonly name: string;
             state: components["schemas"]["StateEnum"];
         };
         /** @description With what was said during it. */
@@ -2410,14 +2407,10 @@ export interface components {
             device_kind: string;
             /** @description Bytes that it needs on each. */
             device_memory: number;
-            /** @description The run's number, too, where it trains. */
             id: number;
             kind: string;
-            /**
-             * @description The run's; empty for other jobs.
-             * @default
-             */
-            name: string;
+            /** @description The run's; empty for other jobs. */
+            readonly name: string;
             owner: string;
             priority: number;
             queue: string;
