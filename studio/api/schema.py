@@ -83,7 +83,7 @@ class EndpointSchema(AutoSchema):
 
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
         """A Text has its pattern from here: the framework would put an empty one beside it, which fits it as well."""
-        super()._insert_field_validators(field, schema)
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
         if isinstance(field, Text):
             schema["pattern"] = "^[^\\u0000]*$"
 
