@@ -75,7 +75,7 @@ def _refusal(error: Exception) -> dict[str, Any] | None:
         errors = [{"field": field, "message": message} for field, message in error.problems.items()]
         return problem(error.status_code, str(error.detail), errors)
     if isinstance(error, Refused):
-        return problem(error.status, str(error))
+        return problem(error.status, str(error)) | error.facts
     for kind, status in REFUSALS.items():
         if isinstance(error, kind):
             message = str(error)

@@ -68,7 +68,7 @@ class EndpointSchema(AutoSchema):
 
     def _ids(self) -> list[str]:
         """Names of the numbers in the path."""
-        return re.findall(r"{(\w*id)}", self.path)
+        return [name for name in re.findall(r"{(\w*id)}", self.path) if f"<uuid:{name}>" not in self.path_regex]
 
     def _is_list_view(self, serializer: Any = None) -> bool:
         return self.method == "GET" and isinstance(self.view, ListEndpoint)

@@ -1,7 +1,7 @@
 from django.urls import path
 
 import studio.common.addresses  # noqa: F401  # the converter "id"
-from studio.api import catalog, document, people, records, runs
+from studio.api import catalog, document, imports, people, records, runs, uploads
 
 app_name = "api"
 urlpatterns = [
@@ -9,6 +9,16 @@ urlpatterns = [
     path("presets", catalog.Presets.as_view(), name="presets"),
     path("teachers", catalog.Teachers.as_view(), name="teachers"),
     path("teachers/<id:pk>", catalog.TeacherOne.as_view(), name="teacher"),
+    path("teachers/<id:pk>/samples", catalog.TeacherSamples.as_view(), name="teacher-samples"),
+    path("datasets", catalog.Datasets.as_view(), name="datasets"),
+    path("datasets/<id:pk>", catalog.DatasetOne.as_view(), name="dataset"),
+    path("datasets/<id:pk>/samples", catalog.DatasetSamples.as_view(), name="dataset-samples"),
+    path("uploads", uploads.Uploads.as_view(), name="uploads"),
+    path("uploads/<uuid:upload_id>", uploads.UploadOne.as_view(), name="upload"),
+    path("imports", imports.Imports.as_view(), name="imports"),
+    path("imports/<id:pk>", imports.ImportOne.as_view(), name="import"),
+    path("imports/<id:pk>/actions/<str:action>", imports.ImportActions.as_view(), name="import-action"),
+    path("import-folder", imports.ImportFolder.as_view(), name="import-folder"),
     path("runs", runs.Runs.as_view(), name="runs"),
     path("runs/<id:pk>", runs.RunOne.as_view(), name="run"),
     path("runs/<id:pk>/actions/<str:action>", runs.RunActions.as_view(), name="run-action"),

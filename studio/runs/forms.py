@@ -95,10 +95,14 @@ class NewRunForm(forms.Form):
             if "teacher" not in self.errors:
                 prepare(self.spec, Teacher.objects.get(reference=self.spec.teacher).read_card())
         except SpecError as error:
-            for path, message in error.problems.items():
-                if path not in self.errors:
-                    self.add_error(path if path in self.fields else None, message)
+            self.add_problems(error)
         return self.cleaned_data
+
+    def add_problems(self, error: SpecError) -> None:
+        """Each beside its field, where that has none yet."""
+        for path, message in error.problems.items():
+            if path not in self.errors:
+                self.add_error(path if path in self.fields else None, message)
 
 
 def _filled(standard: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
