@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from studio.client.credentials import find_credentials
 from studio.client.download import Tell, download
 from studio.client.follow import SERIES, News, follow
 from studio.client.http import Document, Http
+from studio.client.uploads import upload
 
 PAGE_SIZE = 200
 
@@ -97,6 +99,29 @@ class Client:
     def teachers(self, **filters: Any) -> Iterator[Document]:
         """By title. Filters: q, ordering."""
         return self._rows("teachers", **filters)
+
+    def datasets(self, **filters: Any) -> Iterator[Document]:
+        """By title. Filters: q, ordering."""
+        return self._rows("datasets", **filters)
+
+    def upload(self, file: Path, *, tell: Tell | None = None) -> Document:
+        """A file sent in parts, from where an earlier call broke off; tell: called with the bytes that are there."""
+        return upload(self.http, file, tell=tell)
+
+    def import_create(self, **facts: Any) -> Document:
+        """Begin an import of an `upload` (its id) or of a `path` in the import folder.
+
+        Other facts: title, licence, source, dataset, network.
+        """
+        return dict(self.http.create("imports", facts))
+
+    def import_wait(self, import_id: int, *, seconds: float = 1) -> Document:
+        """The import once it has ended; its `entry` is None where the file was refused, and `verdict` says why."""
+        while True:
+            found, _ = self.http.poll(f"imports/{import_id}")
+            if not found["running"]:
+                return dict(found)
+            time.sleep(seconds)
 
     # ----
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from studio.client.commands.account import login, logout
-from studio.client.commands.catalog import presets, teachers
+from studio.client.commands.catalog import datasets, presets, teachers
 from studio.client.commands.output import NoAccess, Refusal, shown
 from studio.client.commands.runs import runs
 from studio.client.credentials import NotSignedIn
@@ -42,5 +42,5 @@ def main() -> None:
     """SIM Studio from the command line. Begin with: simstudio login"""
 
 
-for command in (login, logout, presets, teachers, runs):
+for command in (login, logout, presets, teachers, datasets, runs):
     main.add_command(command)

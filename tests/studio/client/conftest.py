@@ -33,7 +33,9 @@ CONTENT = os.urandom(3 << 20)
 @pytest.fixture
 def url(live_server: Any, redis_server: None, settings: Any, tmp_path: Path) -> str:
     """The address of a studio with the digits teacher."""
-    settings.RUNS_FOLDER = tmp_path / "runs"
+    settings.DATA = tmp_path / "data"
+    settings.DATA.mkdir()
+    settings.RUNS_FOLDER = settings.DATA / "runs"
     card = teacher_card()
     Teacher.objects.create(reference="bundled:digits", title=card.title, card=card.model_dump(mode="json"))
     return str(live_server.url)
