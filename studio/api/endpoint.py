@@ -99,6 +99,8 @@ class Endpoint(generics.GenericAPIView[Any]):
 
 def _wrong_type(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
     """The framework would take "5" for 5 and 0 for false; the document says otherwise."""
+    if isinstance(field, serializers.ListField) and isinstance(value, list):
+        return next((problem for item in value if (problem := _wrong_type(field.child, item))), "")
     if isinstance(field, serializers.BooleanField):
         return "" if isinstance(value, bool) else "has to be true or false"
     if isinstance(field, serializers.IntegerField):

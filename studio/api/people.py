@@ -103,10 +103,11 @@ class AdministratorEndpoint(Endpoint):
     """Asks for the role before anything else."""
 
     for_administrators = True
+    to_do = "manage people"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        require(may_administer(request.user), "manage people")
+        require(may_administer(request.user), self.to_do)
 
 
 class AdministratorList(AdministratorEndpoint, ListEndpoint):

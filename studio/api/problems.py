@@ -18,6 +18,8 @@ from simcore.config import SpecError
 from studio.accounts.services import PeopleError
 from studio.catalog.refusals import Refused
 from studio.jobs.lifecycle import IllegalMove
+from studio.jobs.queue import QueueError
+from studio.notifications.services import NotificationRefused
 from studio.runs.services import RunRefused
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ REFUSALS: dict[type[Exception], int] = {
     IllegalMove: HTTPStatus.CONFLICT,
     PeopleError: HTTPStatus.CONFLICT,
     RunRefused: HTTPStatus.CONFLICT,
+    QueueError: HTTPStatus.CONFLICT,
+    NotificationRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     RequestDataTooBig: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 

@@ -1,7 +1,20 @@
 from django.urls import path
 
 import studio.common.addresses  # noqa: F401  # the converter "id"
-from studio.api import catalog, document, imports, people, records, runs, uploads
+from studio.api import (
+    catalog,
+    comparison,
+    document,
+    exports,
+    groups,
+    imports,
+    notifications,
+    people,
+    pool,
+    records,
+    runs,
+    uploads,
+)
 
 app_name = "api"
 urlpatterns = [
@@ -28,10 +41,32 @@ urlpatterns = [
     path("runs/<id:pk>/checkpoints", records.RunCheckpoints.as_view(), name="run-checkpoints"),
     path("runs/<id:pk>/checkpoints/<id:checkpoint_id>", records.CheckpointFile.as_view(), name="checkpoint"),
     path("runs/<id:pk>/evaluations", records.RunEvaluations.as_view(), name="run-evaluations"),
-    path("runs/<id:pk>/log", records.LogFile.as_view(), name="run-log"),
+    path("runs/<id:pk>/log", exports.LogFile.as_view(), name="run-log"),
+    path("runs/<id:pk>/log/search", exports.LogSearch.as_view(), name="run-log-search"),
+    path("runs/<id:pk>/metrics.csv", exports.MetricsCsv.as_view(), name="run-csv"),
+    path("runs/<id:pk>/metrics.tfevents", exports.MetricsTensorboard.as_view(), name="run-tensorboard"),
+    path("runs/<id:pk>/clones", runs.Clones.as_view(), name="run-clones"),
+    path("runs/estimate", runs.Estimates.as_view(), name="run-estimate"),
+    path("compare", comparison.Compare.as_view(), name="compare"),
+    path("groups", groups.Groups.as_view(), name="groups"),
+    path("groups/plan", groups.GroupPlans.as_view(), name="group-plan"),
+    path("groups/<id:pk>", groups.GroupOne.as_view(), name="group"),
+    path("groups/<id:pk>/cancel", groups.GroupCancel.as_view(), name="group-cancel"),
+    path("queue", pool.Queue.as_view(), name="queue"),
+    path("queue/<id:pk>", pool.QueuePriority.as_view(), name="queue-priority"),
+    path("queue/<id:pk>/moves/<str:direction>", pool.QueueMove.as_view(), name="queue-move"),
+    path("workers", pool.Workers.as_view(), name="workers"),
+    path("workers/changes", pool.WorkerChanges.as_view(), name="worker-changes"),
+    path("workers/<id:pk>", pool.WorkerOne.as_view(), name="worker"),
+    path("workers/<id:pk>/drain", pool.WorkerDrain.as_view(), name="worker-drain"),
+    path("workers/<id:pk>/undrain", pool.WorkerUndrain.as_view(), name="worker-undrain"),
     path("me", people.Me.as_view(), name="me"),
     path("me/tokens", people.Tokens.as_view(), name="tokens"),
     path("me/tokens/<id:pk>", people.TokenOne.as_view(), name="token"),
+    path("me/notifications", notifications.Notifications.as_view(), name="notifications"),
+    path("me/notifications/test", notifications.NotificationTest.as_view(), name="notifications-test"),
+    path("me/notifications/secret", notifications.NotificationSecret.as_view(), name="notifications-secret"),
+    path("me/notifications/deliveries", notifications.Deliveries.as_view(), name="deliveries"),
     path("people", people.People.as_view(), name="people"),
     path("people/<id:pk>", people.PersonOne.as_view(), name="person"),
     path("people/<id:pk>/password-links", people.PasswordLinks.as_view(), name="password-links"),
