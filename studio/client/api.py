@@ -42,7 +42,7 @@ class Client:
     # ---- runs
 
     def runs(self, **filters: Any) -> Iterator[Document]:
-        """Newest first. Filters: q (part of the name), state, owner, teacher, preset, ordering."""
+        """Newest first. Filters: q, state, owner, teacher, preset, objective, tag, group, archived, ordering."""
         return self._rows("runs", **filters)
 
     def run(self, run_id: int) -> Document:
@@ -52,6 +52,14 @@ class Client:
         """Launch a preset with some settings changed, as in {"objective.distance": "l1"}."""
         body = {"preset": preset, "name": name, "settings": settings or {}}
         return dict(self.http.create("runs", body))
+
+    def run_clone(self, run_id: int, *, name: str = "", settings: Document | None = None) -> Document:
+        """Launch a run with that one's settings, some of them changed."""
+        return dict(self.http.create(f"runs/{run_id}/clones", {"name": name, "settings": settings or {}}))
+
+    def run_change(self, run_id: int, **changes: Any) -> Document:
+        """name, tags, notes, archived, priority: all that is given, or nothing."""
+        return dict(self.http.send("PATCH", f"runs/{run_id}", changes))
 
     def run_act(self, run_id: int, action: str) -> Document:
         """pause, resume, checkpoint, cancel or retry."""
@@ -124,6 +132,40 @@ class Client:
             time.sleep(seconds)
 
     # ----
+
+    # ---- groups, workers, the queue
+
+    def groups(self) -> Iterator[Document]:
+        """Sweeps and ablations, newest first."""
+        return self._rows("groups")
+
+    def group(self, group_id: int) -> Document:
+        """One, with its table."""
+        return self._get(f"groups/{group_id}")
+
+    def group_create(self, kind: str, preset: str, **plan: Any) -> Document:
+        """Queue a sweep or an ablation, whole or not at all.
+
+        plan: name, settings, seeds, base_run, diff_instruct, and axes, as in
+        {"student_optimizer.learning_rate": [1e-4, 2e-4]}.
+        """
+        return dict(self.http.create("groups", {"kind": kind, "preset": preset, **plan}))
+
+    def workers(self) -> Iterator[Document]:
+        """With their devices and jobs, by name."""
+        return self._rows("workers")
+
+    def worker_drain(self, worker_id: int, *, draining: bool = True) -> Document:
+        """Let it finish and take nothing new, or work again. For administrators."""
+        return dict(self.http.send("POST", f"workers/{worker_id}/{'drain' if draining else 'undrain'}"))
+
+    def queue(self) -> Iterator[Document]:
+        """The jobs that wait, in order, with the reason."""
+        return self._rows("queue")
+
+    def queue_move(self, job_id: int, direction: str) -> Document:
+        """first, up, down, last. For administrators."""
+        return dict(self.http.send("POST", f"queue/{job_id}/moves/{direction}"))
 
     def _get(self, path: str, **query: Any) -> Document:
         return dict(self.http.get(path, **query))

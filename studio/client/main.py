@@ -12,8 +12,11 @@ import click
 
 from studio.client.commands.account import login, logout
 from studio.client.commands.catalog import datasets, presets, teachers
+from studio.client.commands.launching import actions, clone, create, edit
 from studio.client.commands.output import NoAccess, Refusal, shown
+from studio.client.commands.pool import queue, workers
 from studio.client.commands.runs import runs
+from studio.client.commands.students import download
 from studio.client.credentials import NotSignedIn
 from studio.client.download import DownloadFailed
 from studio.client.http import ApiError, Unreachable
@@ -42,5 +45,7 @@ def main() -> None:
     """SIM Studio from the command line. Begin with: simstudio login"""
 
 
-for command in (login, logout, presets, teachers, datasets, runs):
+for command in (create, clone, edit, *actions, download):
+    runs.add_command(command)
+for command in (login, logout, presets, teachers, datasets, runs, workers, queue):
     main.add_command(command)

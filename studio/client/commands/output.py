@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -46,7 +46,7 @@ def shown(value: Any) -> str:
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in str(value))
 
 
-Columns = Mapping[str, Callable[[Any], Any]]  # name → what to show of a row
+Columns = dict[str, Callable[[Any], Any]]  # name → what to show of a row
 
 
 def columns_of(*names: str) -> Columns:

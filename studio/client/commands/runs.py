@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from itertools import islice
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,17 +25,9 @@ from studio.client.commands.output import (
     when,
 )
 from studio.client.commands.signed_in import pass_client
-from studio.client.commands.transfer import transfer_shown
 from studio.client.follow import ENDED, new_lines
 
 STATES = ("queued", "starting", "running", "pausing", "paused", "succeeded", "failed", "cancelled")
-ACTIONS = {
-    "pause": "Pause after the step it is at, with a checkpoint.",
-    "resume": "Let a paused run go on.",
-    "checkpoint": "Save a checkpoint now.",
-    "cancel": "End a run; what it has recorded stays.",
-    "retry": "Queue a failed or cancelled run again, from its last checkpoint.",
-}
 run_argument = click.argument("run", metavar="RUN")
 
 
@@ -60,41 +50,14 @@ def runs() -> None:
     """Distillation runs. RUN is a run's number, or its name where only one is called so."""
 
 
-@runs.command()
-@click.option("--preset", required=True, help="Where the settings start: see “simstudio presets”.")
-@click.option("--name", default="", help="Left out: the preset's name and the run's number.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in objective.distance=l1; repeatable.")
-@click.option("--follow", "followed", is_flag=True, help="Stay until it has ended.")
-@json_option
-@pass_client
-def create(client: Client, preset: str, name: str, settings: tuple[str, ...], followed: bool, as_json: bool) -> None:
-    """Launch a run from a preset with some settings changed."""
-    run = client.run_create(preset, name=name, settings=dict(map(_setting, settings)))
-    if not followed and as_json:
-        say_json(run)
-    elif not as_json:
-        say(f"Run {run['id']} ({run['name']}) is {run['state']}")
-    if followed:
-        follow_run(client, run["id"], as_json=as_json)
-
-
-def _setting(given: str) -> tuple[str, Any]:
-    """A value is JSON where it can be read so, else a text."""
-    path, equals, text = given.partition("=")
-    if not path or not equals:
-        raise click.BadParameter(f"“{given}”; right would be objective.distance=l1", param_hint="--set")
-    try:
-        return path, json.loads(text)
-    except ValueError:
-        return path, text
-
-
 @runs.command("list")
 @click.option("--search", "q", help="Part of the name or of the teacher's title.")
 @click.option("--state", type=click.Choice(STATES))
 @click.option("--owner", help="Username.")
 @click.option("--teacher", help="The teacher's reference.")
 @click.option("--preset")
+@click.option("--tag")
+@click.option("--archived", type=click.Choice(("all", "no", "only")), default="no", show_default=True)
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many, newest first.")
 @json_option
 @pass_client
@@ -167,60 +130,6 @@ def evaluations(client: Client, run: str, as_json: bool) -> None:
     columns: dict[str, Any] = {"step": lambda row: row["step"], "source": lambda row: row["source"]}
     columns |= {name: lambda row, name=name: figure(row["values"].get(name)) for name in names}
     rows_out(found, columns | {"samples": lambda row: row["samples"]}, as_json=as_json)
-
-
-@runs.command()
-@run_argument
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Left out: run-NUMBER-step-STEP.safetensors."
-)
-@click.option("--best", is_flag=True, help="The kept checkpoint with the best figure, not the newest.")
-@click.option("--step", type=click.IntRange(0), help="The checkpoint of this step, not the newest.")
-@json_option
-@pass_client
-def download(client: Client, run: str, out: Path | None, best: bool, step: int | None, as_json: bool) -> None:
-    """Fetch a student: one of the run's checkpoints. A download that broke off goes on where it stopped."""
-    if best and step is not None:
-        raise click.UsageError("--best and --step exclude each other")
-    found = find_run(client, run)
-    checkpoint = _chosen(client, found, best, step)
-    target = out or Path(f"run-{found['id']}-step-{checkpoint['step']}.safetensors")
-    with transfer_shown(target.name, checkpoint["size"], quiet=as_json) as tell:
-        client.download(found["id"], checkpoint, target, tell=tell)
-    facts = {"run": found["id"], "path": str(target), **{name: checkpoint[name] for name in ("step", "size", "sha256")}}
-    say_json(facts) if as_json else say(f"{target}: step {facts['step']}, {facts['size']:,} bytes")
-
-
-def _chosen(client: Client, run: dict[str, Any], best: bool, step: int | None) -> dict[str, Any]:
-    kept = {row["step"]: row for row in client.checkpoints(run["id"])}
-    if not kept:
-        raise Refusal(f"run {run['id']} has no checkpoint yet")
-    if step is not None and step not in kept:
-        raise Refusal(f"run {run['id']} has no checkpoint of step {step}; there are: {', '.join(map(str, kept))}")
-    if not best:
-        return kept[max(kept) if step is None else step]
-    rows = client.evaluations(run["id"], source="student")
-    measured = {row["step"]: row["values"][run["headline"]] for row in rows if run["headline"] in row["values"]}
-    if not (steps := kept.keys() & measured.keys()):
-        raise Refusal(f"none of the checkpoints of run {run['id']} has been measured")
-    return kept[min(steps, key=lambda step: (measured[step], -step))]  # every headline is a distance: less is better
-
-
-def _add_action(action: str, words: str) -> None:
-    @runs.command(action, help=words)
-    @run_argument
-    @json_option
-    @pass_client
-    def act(client: Client, run: str, as_json: bool) -> None:
-        found = client.run_act(find_run(client, run)["id"], action)
-        if as_json:
-            say_json(found)
-        else:
-            say(f"Run {found['id']} ({found['name']}): {found['state']}{', ' * bool(found['reason'])}{found['reason']}")
-
-
-for _action, _words in ACTIONS.items():
-    _add_action(_action, _words)
 
 
 def find_run(client: Client, given: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from django.conf import settings as django_settings
 from django.core.cache import caches
 from django.db import connections
 
+from studio.accounts.models import Role, Scope, User
+from studio.accounts.tokens import token_create
 from studio.api import limits
 from studio.client import ApiError, Client, DownloadFailed, Unreachable
 from studio.jobs.lifecycle import JobState
@@ -20,7 +22,7 @@ from studio.jobs.models import Job
 from studio.jobs.services import job_end
 from studio.runs.models import Run
 from tests.stack import free_port
-from tests.studio.builders import metrics, record, token_of
+from tests.studio.builders import announce, metrics, record, token_of
 from tests.studio.client.conftest import CONTENT, BreakingLine, checkpoint_file
 
 Breaking = Callable[..., BreakingLine]
@@ -36,6 +38,24 @@ def test_a_run_is_launched_read_and_acted_on(client: Client) -> None:
     assert client.me()["username"] == "ada"
     assert "digits-demo" in [preset["name"] for preset in client.presets()]
     assert [teacher["reference"] for teacher in client.teachers()] == ["bundled:digits"]
+
+
+def test_a_group_is_queued_and_the_queue_reordered(client: Client, url: str) -> None:
+    group = client.group_create("sweep", "digits-demo", name="two", axes={"batch_size": [16, 32]})
+    assert [row["id"] for row in client.groups()] == [group["id"]]
+    assert len(client.group(group["id"])["cells"]) == 2
+    chief = User.objects.create_user("chief", role=Role.ADMINISTRATOR)
+    administrator = Client(url, token_create(user=chief, name="tests", scope=Scope.ADMIN)[1])
+    before = [job["id"] for job in client.queue()]
+    administrator.queue_move(before[1], "first")
+    assert [job["id"] for job in client.queue()] == before[::-1]
+    with pytest.raises(ApiError) as refused:
+        client.queue_move(before[1], "last")
+    assert refused.value.status == 403
+    worker = announce("worker-1").pk
+    assert administrator.worker_drain(worker)["state"] == "draining"
+    assert administrator.worker_drain(worker, draining=False)["state"] == "active"
+    assert [row["id"] for row in client.workers()] == [worker]
 
 
 def test_lists_are_read_page_by_page(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,31 @@ def test_a_run_is_launched_listed_shown_and_acted_on(simstudio: Terminal) -> Non
     assert simstudio.json("runs", "list", "--state", "running") == []
 
 
+def test_a_run_is_cloned_with_changes_tagged_and_put_away(simstudio: Terminal, client: Client) -> None:
+    origin = client.run_create("digits-demo", name="origin", settings={"batch_size": 64})["id"]
+    made = simstudio.json("runs", "clone", "origin", "--name", "copy", "--set", "seed=3", "--tag", "a", "--tag", "b")
+    assert (made["settings"]["batch_size"], made["settings"]["seed"], made["tags"]) == (64, 3, ["a", "b"])
+    assert [row["id"] for row in simstudio.json("runs", "list", "--tag", "a")] == [made["id"]]
+    client.run_act(origin, "cancel")
+    said = simstudio("runs", "edit", str(origin), "--name", "first", "--archive")
+    assert (said.returncode, said.stdout) == (0, f"Run {origin} (first): name, archived changed\n")
+    assert [row["name"] for row in simstudio.json("runs", "list")] == ["copy"]
+    assert [row["name"] for row in simstudio.json("runs", "list", "--archived", "only")] == ["first"]
+    refused = simstudio("runs", "create", "--preset", "digits-demo", "--tag", "a,b")
+    assert (refused.returncode, "is launched, but without its tags" in refused.stderr) == (1, True)
+    assert simstudio("runs", "edit", "first").returncode == 2
+
+
+def test_workers_and_the_queue_are_listed(simstudio: Terminal, client: Client) -> None:
+    held, waiting = (client.run_create("digits-demo", name=name)["id"] for name in ("held", "waiting"))
+    bring_to(Run.objects.get(pk=held), JobState.RUNNING)
+    (worker,) = simstudio.json("workers")
+    assert ([job["name"] for job in worker["jobs"]], worker["state"]) == (["held"], "active")
+    assert [job["id"] for job in simstudio.json("queue")] == [waiting]
+    assert "CPU (64 GiB)" in simstudio("workers").stdout
+    assert "waiting\t" in simstudio("queue").stdout
+
+
 def test_what_the_studio_refuses_names_the_setting(simstudio: Terminal) -> None:
     refused = simstudio("runs", "create", "--preset", "digits-demo", "--set", "iterations=0", "--json")
     assert (refused.returncode, refused.stdout) == (1, "")
@@ -103,6 +128,7 @@ def test_what_the_studio_refuses_names_the_setting(simstudio: Terminal) -> None:
         ("runs", "create"),
         ("runs", "create", "--preset", "digits-demo", "--set", "iterations"),
         ("runs", "list", "--state", "asleep"),
+        ("runs", "create", "--preset", "digits-demo", "--set", "=5"),
         ("runs", "download", "1", "--best", "--step", "3"),
         ("datasets", "import", "nothing.zip"),
         ("dance",),
