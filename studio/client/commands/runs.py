@@ -28,6 +28,7 @@ from studio.client.commands.signed_in import pass_client
 from studio.client.follow import ENDED, new_lines
 
 STATES = ("queued", "starting", "running", "pausing", "paused", "succeeded", "failed", "cancelled")
+SECONDS_BETWEEN_LOOKS = 2
 run_argument = click.argument("run", metavar="RUN")
 
 
@@ -109,14 +110,16 @@ def logs(client: Client, run: str, followed: bool, as_json: bool) -> None:
         return
     ended = not followed
     while True:
+        asked = time.monotonic()
         now = client.log(run_id).splitlines()
+        pause = max(SECONDS_BETWEEN_LOOKS, 5 * (time.monotonic() - asked))  # a large log takes its time
         for line in new_lines(seen, now):
             say_json(line) if as_json else click.echo(shown(line))
         seen = now
         if ended:
             return
         ended = client.run(run_id)["state"] in ENDED  # and then once more, for the last lines
-        time.sleep(0 if ended else 2)
+        time.sleep(0 if ended else pause)
 
 
 @runs.command()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from studio.accounts.models import Role, Scope, User
 from studio.accounts.tokens import token_create
@@ -70,6 +71,20 @@ def trained(client: Client) -> tuple[Run, Job]:
 def checkpoint_file(run_id: int, step: int) -> Path:
     """Where the studio keeps it."""
     return run_folder(run_id) / Checkpoint.objects.get(run_id=run_id, step=step).path
+
+
+def meanwhile(do: Callable[[], Any]) -> threading.Thread:
+    """It happens beside the test, with database connections of its own. Join it."""
+
+    def work() -> None:
+        try:
+            do()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
 
 
 class Terminal:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,21 +12,32 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import caches
-from django.db import connections
 
 from studio.accounts.models import Role, Scope, User
 from studio.accounts.tokens import token_create
 from studio.api import limits
 from studio.client import ApiError, Client, DownloadFailed, Unreachable
+from studio.environment import PROJECT
 from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
 from studio.jobs.services import job_end
 from studio.runs.models import Run
 from tests.stack import free_port
 from tests.studio.builders import announce, metrics, record, token_of
-from tests.studio.client.conftest import CONTENT, BreakingLine, checkpoint_file
+from tests.studio.client.conftest import CONTENT, BreakingLine, checkpoint_file, meanwhile
 
 Breaking = Callable[..., BreakingLine]
+
+
+def test_it_needs_neither_the_studio_nor_torch() -> None:
+    code = (
+        "import sys, studio.client.main; "
+        "alien = ('django', 'rest_framework', 'torch', 'simcore'); "
+        "print(*(name for name in sys.modules if name.split('.')[0] in alien "
+        "or (name.startswith('studio.') and not name.startswith('studio.client'))))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+    assert result.stdout == "\n"
 
 
 def test_a_run_is_launched_read_and_acted_on(client: Client) -> None:
@@ -205,20 +217,17 @@ def test_following_tells_each_point_once_until_the_end(client: Client, trained: 
         record(job, metrics(5, student_loss=2.0), metrics(6, student_loss=1.0))
         time.sleep(0.3)
         job_end(job.pk, token_of(job), JobState.FAILED, reason="the loss is not finite")
-        connections.close_all()
 
-    trainer = threading.Thread(target=train_on)
-    news = []
-    for one in client.follow(run.pk, seconds=0.05):
-        if not news:
-            trainer.start()
-        news.append(one)
+    news = client.follow(run.pk, seconds=0.05)
+    told = [next(news)]
+    trainer = meanwhile(train_on)
+    told += news
     trainer.join()
-    steps = [step for one in news for step in one.series.get("student_loss", {"step": []})["step"]]
+    steps = [step for one in told for step in one.series.get("student_loss", {"step": []})["step"]]
     assert steps == [1, 2, 5, 6]
-    assert (news[0].run["state"], news[-1].run["state"]) == ("running", "failed")
-    assert news[-1].run["reason"] == "the loss is not finite"
-    assert len(news) <= 4, "what has not changed is not told"
+    assert (told[0].run["state"], told[-1].run["state"]) == ("running", "failed")
+    assert told[-1].run["reason"] == "the loss is not finite"
+    assert len(told) <= 4, "what has not changed is not told"
 
 
 def test_following_outlives_a_studio_that_is_away(token: str, trained: tuple[Run, Job], breaking: Breaking) -> None:

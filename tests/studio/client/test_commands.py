@@ -21,7 +21,7 @@ from studio.runs.models import Run
 from tests.stack import free_port, wait_for
 from tests.studio.builders import bring_to, claim, log, metrics, record, token_of
 from tests.studio.catalog.conftest import images_zip
-from tests.studio.client.conftest import CONTENT, Terminal
+from tests.studio.client.conftest import CONTENT, Terminal, meanwhile
 from workers.attempt import run_attempt
 
 SIGNED_OUT = {"SIMSTUDIO_URL": "", "SIMSTUDIO_TOKEN": ""}
@@ -162,8 +162,7 @@ def test_a_followed_run_that_fails_says_why_and_exits_with_1(simstudio: Terminal
         record(job, metrics(5, student_loss=0.5))
         job_end(job.pk, token_of(job), JobState.FAILED, reason="the loss is not finite")
 
-    trainer = threading.Thread(target=train_on)
-    trainer.start()
+    trainer = meanwhile(train_on)
     result = simstudio("runs", "follow", "trained", "--json")
     trainer.join()
     assert (result.returncode, result.stderr) == (1, f"error: run {run.pk} has failed: the loss is not finite\n")
@@ -187,8 +186,14 @@ def test_logs_are_printed_and_followed_to_the_end(simstudio: Terminal, trained: 
     whole = simstudio("runs", "logs", "trained")
     assert "hello �[31m" in whole.stdout
     assert simstudio.json("runs", "logs", "trained")["lines"][0] in whole.stdout
-    threading.Timer(1.5, lambda: job_end(job.pk, token_of(job), JobState.CANCELLED)).start()
+
+    def cancel() -> None:
+        time.sleep(1.5)
+        job_end(job.pk, token_of(job), JobState.CANCELLED)
+
+    worker = meanwhile(cancel)
     followed = simstudio("runs", "logs", "trained", "--follow")
+    worker.join()
     assert followed.returncode == 0
     assert followed.stdout.startswith(whole.stdout)
     assert "cancelled" in followed.stdout.splitlines()[-1]
@@ -236,9 +241,7 @@ def worked() -> threading.Thread:
         wait_for(lambda: Job.objects.filter(queue=LIGHT_QUEUE).exists(), 30, "an import is queued")
         run_attempt(claim("light", LIGHT_QUEUE), threading.Event())
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
+    return meanwhile(work)
 
 
 def test_a_data_set_is_sent_and_imported(simstudio: Terminal, tmp_path: Path) -> None:
