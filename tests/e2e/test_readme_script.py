@@ -28,17 +28,17 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-def blocks() -> list[tuple[str, str]]:
-    """Language and text of each."""
-    section = (PROJECT / "README.md").read_text().split("## From a script\n")[1].split("\n## ")[0]
-    return [(language, text) for language, text in BLOCK.findall(section)]
+def section() -> str:
+    return (PROJECT / "README.md").read_text().split("## From a script\n")[1].split("\n## ")[0]
 
 
 def new_token(stack: Stack) -> str:
-    command = [sys.executable, "manage.py", "create_token", "admin", "--scope", "write", "--days", "30"]
+    """By the command that the section names."""
+    (command,) = re.findall(r"\$\(python (manage.py create_token .*)\)", section())
     made = subprocess.run(
-        command, cwd=PROJECT, env=os.environ | stack.variables, capture_output=True, text=True, check=True
-    )
+        [sys.executable, *command.split()],
+        cwd=PROJECT, env=os.environ | stack.variables, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     return made.stdout.strip()
 
 
@@ -52,7 +52,7 @@ def test_the_script_of_the_readme_distils_a_student_and_reads_its_distance(fresh
     }
     commands = {"bash": ["bash", "-euo", "pipefail"], "python": [sys.executable]}
     said = []
-    for language, text in blocks():
+    for language, text in BLOCK.findall(section()):
         result = subprocess.run(
             commands[language], input=text, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

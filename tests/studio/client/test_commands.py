@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pty
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from studio.catalog.models import Dataset, Upload
 from studio.celery import LIGHT_QUEUE
@@ -43,6 +50,30 @@ def test_login_keeps_address_and_token_for_their_owner_alone(simstudio: Terminal
     signed_out = simstudio("runs", "list", **SIGNED_OUT)
     assert (signed_out.returncode, signed_out.stdout) == (3, "")
     assert "simstudio login" in signed_out.stderr
+
+
+def test_login_asks_in_a_terminal_and_hides_the_token(simstudio: Terminal, url: str, token: str) -> None:
+    keyboard, terminal = pty.openpty()
+    command = [sys.executable, "-m", "studio.client", "login"]
+    environment = simstudio.variables | SIGNED_OUT
+    with subprocess.Popen(
+        command, env=environment, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        for question, answer in (("Address", url), ("Token", token)):
+            asked = b""
+            while not asked.endswith(b": "):
+                asked += process.stderr.read(1)
+            assert question in asked.decode()
+            os.write(keyboard, f"{answer}\n".encode())
+        assert b"as ada (researcher)" in process.stdout.read()
+        assert token.encode() not in process.stderr.read()
+    echoed = os.read(keyboard, 10_000)
+    assert url.encode() in echoed
+    assert token.encode() not in echoed
+    os.close(keyboard)
+    os.close(terminal)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +296,28 @@ def test_a_file_that_is_refused_says_why(simstudio: Terminal) -> None:
     assert result.returncode == 1
     assert json.loads(result.stdout)["entry"] is None
     assert json.loads(result.stdout)["verdict"] in result.stderr
+
+
+def test_a_file_of_the_import_folder_is_not_sent(simstudio: Terminal, settings: Any, tmp_path: Path) -> None:
+    settings.IMPORT_FOLDER = tmp_path / "incoming"
+    settings.IMPORT_FOLDER.mkdir()
+    images_zip(settings.IMPORT_FOLDER)
+    worker = worked()
+    found = simstudio.json("datasets", "import", "images-0.zip", "--on-server", "--title", "There")
+    worker.join()
+    assert (found["entry"]["title"], Upload.objects.exists()) == ("There", False)
+    missing = simstudio("datasets", "import", "nothing.zip", "--on-server")
+    assert (missing.returncode, missing.stdout) == (1, "")
+
+
+def test_weights_alone_need_their_network(simstudio: Terminal) -> None:
+    (simstudio.home / "net.json").write_text("[]")
+    (simstudio.home / "weights.safetensors").write_bytes(save({"weight": torch.zeros(2)}))
+    wrong = simstudio("teachers", "import", "weights.safetensors", "--network", "net.json")
+    assert (wrong.returncode, "holds no JSON object" in wrong.stderr) == (2, True)
+    refused = simstudio("teachers", "import", "weights.safetensors")
+    assert (refused.returncode, "network" in refused.stderr) == (1, True)
+    assert Upload.objects.get().complete, "the next call need not send it again"
 
 
 def test_an_upload_that_broke_off_goes_on(client: Client, tmp_path: Path) -> None:
