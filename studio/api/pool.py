@@ -38,12 +38,20 @@ class DeviceFacts(serializers.Serializer[Any]):
     job = serializers.IntegerField(source="job_id", allow_null=True, help_text="Which has it now.")
 
 
-class HeldJob(serializers.Serializer[Any]):
+class JobFacts(serializers.Serializer[Any]):
     """A job; one that trains has its run's number."""
 
     id = serializers.IntegerField()
     kind = serializers.CharField()
-    name = serializers.CharField(source="run.name", default="", help_text="The run's; empty for other jobs.")
+    name = serializers.SerializerMethodField(help_text="The run's; empty for other jobs.")
+
+    def get_name(self, job: Job) -> str:
+        return job.run.name if hasattr(job, "run") else ""
+
+
+class HeldJob(JobFacts):
+    """A job that a worker has."""
+
     state = serializers.ChoiceField(choices=JobState.choices)
 
 
@@ -134,13 +142,10 @@ class WorkerChanges(ListEndpoint):
         return WorkerChange.objects.order_by("-pk")
 
 
-class QueuedJob(serializers.Serializer[Any]):
+class QueuedJob(JobFacts):
     """A job that waits. `reason`: why it does, where no worker can take it now."""
 
-    id = serializers.IntegerField(help_text="The run's number, too, where it trains.")
-    kind = serializers.CharField()
     queue = serializers.CharField()
-    name = serializers.CharField(source="run.name", default="", help_text="The run's; empty for other jobs.")
     owner = serializers.CharField(source="owner.username")
     priority = serializers.IntegerField()
     queued_at = serializers.DateTimeField()
@@ -150,9 +155,11 @@ class QueuedJob(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
-class Priority(serializers.Serializer[Any]):
+class QueueChange(serializers.Serializer[Any]):
+    """What is left out stays."""
+
     priority = serializers.IntegerField(
-        min_value=-HIGHEST_PRIORITY, max_value=HIGHEST_PRIORITY, help_text="Higher goes first."
+        min_value=-HIGHEST_PRIORITY, max_value=HIGHEST_PRIORITY, required=False, help_text="Higher goes first."
     )
 
 
@@ -171,12 +178,12 @@ class Queue(ListEndpoint):
 class QueuePriority(Endpoint):
     """The priority of a job that waits."""
 
-    @extend_schema(request=Priority, responses={200: QueuedJob})
+    @extend_schema(request=QueueChange, responses={200: QueuedJob})
     def patch(self, request: Request, pk: int) -> Response:
         """Owners may lower it, administrators set it. 409 for a job that does not wait."""
         job = get_object_or_404(Job, pk=pk)
         require(may_change(request.user, job.owner_id), "change this priority")
-        set_priority(request, job, self.validated(Priority)["priority"])
+        set_priority(request, job, self.validated(QueueChange).get("priority", job.priority))
         return Response(_queued(pk))
 
 

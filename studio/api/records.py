@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from studio.api.endpoint import AnyAccept, Endpoint, ListEndpoint, PageQuery
 from studio.api.runs import run_of
 from studio.common.files import file_response
+from studio.jobs.models import JobTransition
 from studio.runs.charts import bucketed_series
 from studio.runs.models import Checkpoint, Evaluation, SampleGrid
 from studio.runs.run_files import run_file
@@ -171,6 +172,25 @@ class RunEvaluations(OfRun):
     """Fréchet distance and the like, of student and teacher, by step."""
 
     query_class, model, serializer_class = SourceQuery, Evaluation, EvaluationRow
+
+
+class MoveRow(serializers.ModelSerializer[JobTransition]):
+    """A change of a run's state."""
+
+    from_state = serializers.CharField(help_text="Empty: it was made.")
+
+    class Meta:
+        model = JobTransition
+        fields = ("id", "at", "from_state", "to_state", "actor", "reason")
+
+
+class RunHistory(ListEndpoint):
+    """Every change of the run's state, in order: when, by whom, why."""
+
+    serializer_class = MoveRow
+
+    def rows(self) -> QuerySet[JobTransition]:
+        return JobTransition.objects.filter(job_id=run_of(self.kwargs["pk"]).pk).order_by("pk")
 
 
 class File(Endpoint):

@@ -41,6 +41,7 @@ urlpatterns = [
     path("runs/<id:pk>/checkpoints", records.RunCheckpoints.as_view(), name="run-checkpoints"),
     path("runs/<id:pk>/checkpoints/<id:checkpoint_id>", records.CheckpointFile.as_view(), name="checkpoint"),
     path("runs/<id:pk>/evaluations", records.RunEvaluations.as_view(), name="run-evaluations"),
+    path("runs/<id:pk>/history", records.RunHistory.as_view(), name="run-history"),
     path("runs/<id:pk>/log", exports.LogFile.as_view(), name="run-log"),
     path("runs/<id:pk>/log/search", exports.LogSearch.as_view(), name="run-log-search"),
     path("runs/<id:pk>/metrics.csv", exports.MetricsCsv.as_view(), name="run-csv"),

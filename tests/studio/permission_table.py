@@ -101,6 +101,7 @@ API = {
     "runs/<id:pk>/checkpoints": {"get": "viewer"},
     "runs/<id:pk>/checkpoints/<id:checkpoint_id>": {"get": "viewer"},
     "runs/<id:pk>/evaluations": {"get": "viewer"},
+    "runs/<id:pk>/history": {"get": "viewer"},
     "runs/<id:pk>/log": {"get": "viewer"},
     "runs/<id:pk>/log/search": {"get": "viewer"},
     "runs/<id:pk>/metrics.csv": {"get": "viewer"},

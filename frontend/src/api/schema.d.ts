@@ -626,6 +626,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every change of the run's state, in order: when, by whom, why. */
+        get: operations["runs_history_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{id}/log": {
         parameters: {
             query?: never;
@@ -1258,15 +1275,12 @@ export interface components {
             runs: number;
             succeeded: number;
         };
-        /** @description A job; one that trains has its run's number. */
+        /** @description A job that a worker has. */
         HeldJob: {
             id: number;
             kind: string;
-            /**
-             * @description The run's; empty for other jobs.
-             * @default
-             */
-            name: string;
+            /** @description The run's; empty for other jobs. */
+            readonly name: string;
             state: components["schemas"]["StateEnum"];
         };
         /** @description With what was said during it. */
@@ -1367,6 +1381,17 @@ export interface components {
             series: {
                 [key: string]: components["schemas"]["Buckets"];
             };
+        };
+        /** @description A change of a run's state. */
+        MoveRow: {
+            actor: string;
+            /** Format: date-time */
+            at: string;
+            /** @description Empty: it was made. */
+            from_state: string;
+            readonly id: number;
+            reason?: string;
+            to_state: components["schemas"]["StateEnum"];
         };
         /** @description Settings that differ from the run's that is cloned. */
         NewCloneRequest: {
@@ -2134,6 +2159,21 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["LinkRow"][];
         };
+        PaginatedMoveRowList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["MoveRow"][];
+        };
         PaginatedPersonRowList: {
             /** @example 123 */
             count: number;
@@ -2282,7 +2322,8 @@ export interface components {
             is_active?: boolean;
             role?: components["schemas"]["RoleEnum"];
         };
-        PatchedPriorityRequest: {
+        /** @description What is left out stays. */
+        PatchedQueueChangeRequest: {
             /** @description Higher goes first. */
             priority?: number;
         };
@@ -2366,14 +2407,10 @@ export interface components {
             device_kind: string;
             /** @description Bytes that it needs on each. */
             device_memory: number;
-            /** @description The run's number, too, where it trains. */
             id: number;
             kind: string;
-            /**
-             * @description The run's; empty for other jobs.
-             * @default
-             */
-            name: string;
+            /** @description The run's; empty for other jobs. */
+            readonly name: string;
             owner: string;
             priority: number;
             queue: string;
@@ -6186,7 +6223,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["PatchedPriorityRequest"];
+                "application/json": components["schemas"]["PatchedQueueChangeRequest"];
             };
         };
         responses: {
@@ -7363,6 +7400,102 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedEvaluationRowList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runs_history_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedMoveRowList"];
                 };
             };
             /** @description Nothing has changed since the ETag in If-None-Match. */

@@ -103,6 +103,7 @@ def test_the_queue_takes_as_many_queries_for_a_thousand_jobs_as_for_ten(ada: Cli
 
     announce("w")
     fill(10)
+    assert {row["name"] for row in ada.get(QUEUE).json()["results"]} == {"first", "n", ""}
     few = queries()
     fill(990)
     assert queries() == few <= 9

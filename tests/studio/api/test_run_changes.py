@@ -159,6 +159,15 @@ def test_runs_are_compared(ada: Client, user: Any, run: Run) -> None:
         assert (refused.status_code, list(errors(refused))) == (status, ["runs"]), runs
 
 
+def test_the_history_tells_who_did_what(ada: Client, run: Run) -> None:
+    ada.post(f"{RUNS}/{run.pk}/actions/pause")
+    moves = ada.get(f"{RUNS}/{run.pk}/history").json()["results"]
+    assert [(move["from_state"], move["to_state"], move["actor"]) for move in moves] == [
+        ("", "queued", "ada"),
+        ("queued", "paused", "ada"),
+    ]
+
+
 def test_curves_and_the_log_are_taken_away_whole(ada: Client, run: Run) -> None:
     job = bring_to(run, JobState.RUNNING)
     record(job, metrics(1, student_loss=0.5), metrics(2, student_loss=0.25), log("a needle in the hay"))
