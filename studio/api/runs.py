@@ -13,7 +13,9 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from simcore.config import RunSpec
 from simcore.presets import PRESETS
+from simcore.pretrain_config import PretrainSpec
 from studio.api.endpoint import Endpoint, ListEndpoint, PageQuery
 from studio.api.fields import Text
 from studio.api.idempotency import idempotent
@@ -21,6 +23,7 @@ from studio.api.settings_field import SettingsField
 from studio.common.permissions import may_change, may_create, require, signed_in_user
 from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.services import actions_of
+from studio.runs.distillation import TRAINING_KINDS
 from studio.runs.fields import all_leaves, value_at
 from studio.runs.models import Run
 from studio.runs.rows import run_row, run_rows
@@ -38,6 +41,7 @@ class RunsQuery(PageQuery):
     owner = Text(max_length=150, required=False, help_text="Username.")
     teacher = Text(max_length=500, required=False, help_text="Reference of the teacher.")
     preset = Text(max_length=100, required=False)
+    kind = serializers.ChoiceField(choices=TRAINING_KINDS, required=False)
     ordering = serializers.ChoiceField(choices=ORDERS, default="-created")
 
 
@@ -48,14 +52,20 @@ class RunSummary(serializers.Serializer[Any]):
     name = serializers.CharField()
     state = serializers.ChoiceField(choices=JobState.choices)
     reason = serializers.CharField(help_text="Why it is in this state, where there is something to say.")
-    teacher_title = serializers.CharField()
+    kind = serializers.ChoiceField(
+        choices=TRAINING_KINDS, help_text="distil: a student of a teacher; pretrain: a teacher on a data set."
+    )
+    teacher_title = serializers.CharField(help_text="Empty where a teacher is trained.")
+    dataset_title = serializers.CharField(help_text="What a teacher is trained on; empty where one is distilled.")
     objective = serializers.CharField()
     step = serializers.IntegerField()
     total_steps = serializers.IntegerField()
     headline = serializers.CharField(
         source="headline.name", help_text="The figure its data set is judged by first: frechet, sliced_wasserstein …"
     )
-    student_figure = serializers.FloatField(allow_null=True, help_text="The student's newest value of it.")
+    student_figure = serializers.FloatField(
+        allow_null=True, help_text="Newest value of it of the student, or of the teacher in training."
+    )
     teacher_figure = serializers.FloatField(allow_null=True, help_text="The teacher's.")
     created = serializers.DateTimeField()
     owner = serializers.CharField()
@@ -68,7 +78,8 @@ class RunDetail(RunSummary):
     """A run, and what it was asked to do."""
 
     preset = serializers.CharField()
-    teacher = serializers.CharField(help_text="Reference.")
+    teacher = serializers.CharField(allow_null=True, help_text="Reference; null where a teacher is trained.")
+    dataset = serializers.CharField(allow_null=True, help_text="Reference of what a teacher is trained on, or null.")
     attempt = serializers.IntegerField()
     worker = serializers.CharField()
     device = serializers.CharField()
@@ -91,7 +102,7 @@ class NewRun(serializers.Serializer[Any]):
 
 
 def _runs() -> QuerySet[Run]:
-    return Run.objects.select_related("job__owner", "teacher", "group").prefetch_related("tags")
+    return Run.objects.select_related("job__owner", "teacher", "dataset", "group").prefetch_related("tags")
 
 
 def run_of(pk: int) -> Run:
@@ -99,12 +110,14 @@ def run_of(pk: int) -> Run:
     return get_object_or_404(_runs(), pk=pk)
 
 
-def _detail(run: Run) -> dict[str, Any]:
-    job = run.job
+def detail_of(run: Run) -> dict[str, Any]:
+    """What `RunDetail` shows."""
+    job, leaves = run.job, all_leaves(PretrainSpec if run.dataset else RunSpec)
     return {
         **vars(run_row(run)),
         "preset": run.preset,
-        "teacher": run.teacher.reference,
+        "teacher": run.teacher.reference if run.teacher else None,
+        "dataset": run.dataset.reference if run.dataset else None,
         "attempt": job.attempt,
         "worker": job.worker,
         "device": job.device,
@@ -112,7 +125,7 @@ def _detail(run: Run) -> dict[str, Any]:
         "started": job.started_at,
         "finished": job.finished_at,
         "actions": [action["name"] for action in actions_of(job)],
-        "settings": {leaf.path: value_at(job.spec, leaf.path) for leaf in all_leaves()},
+        "settings": {leaf.path: value_at(job.spec, leaf.path) for leaf in leaves},
         "result": job.result,
     }
 
@@ -133,6 +146,7 @@ class Runs(ListEndpoint):
             "owner": "job__owner__username",
             "teacher": "teacher__reference",
             "preset": "preset",
+            "kind": "job__kind",
         }
         runs = runs.filter(**{column: asked[name] for name, column in columns.items() if name in asked})
         sign, name = ("-", asked["ordering"][1:]) if asked["ordering"][0] == "-" else ("", asked["ordering"])
@@ -162,7 +176,7 @@ class Runs(ListEndpoint):
             settings=asked.get("settings", {}),
         )  # fmt: skip
         location = reverse("api:run", args=(run.pk,))
-        return Response(RunDetail(_detail(run)).data, status=status.HTTP_201_CREATED, headers={"Location": location})
+        return Response(RunDetail(detail_of(run)).data, status=status.HTTP_201_CREATED, headers={"Location": location})
 
 
 class RunOne(Endpoint):
@@ -171,7 +185,7 @@ class RunOne(Endpoint):
     serializer_class = RunDetail
 
     def get(self, request: Request, pk: int) -> Response:
-        return Response(RunDetail(_detail(run_of(pk))).data)
+        return Response(RunDetail(detail_of(run_of(pk))).data)
 
 
 class RunActions(Endpoint):
@@ -189,4 +203,4 @@ class RunActions(Endpoint):
         if action not in UserAction.values:
             raise Http404(f"There is no action “{action}”.")
         run_act(run, UserAction(action), actor=signed_in_user(request))
-        return Response(RunDetail(_detail(run_of(pk))).data)
+        return Response(RunDetail(detail_of(run_of(pk))).data)

@@ -1,13 +1,14 @@
 from django.urls import path
 
 import studio.common.addresses  # noqa: F401  # the converter "id"
-from studio.api import catalog, document, people, records, runs
+from studio.api import catalog, document, people, records, runs, training
 
 app_name = "api"
 urlpatterns = [
     path("schema", document.Document.as_view(), name="schema"),
     path("presets", catalog.Presets.as_view(), name="presets"),
     path("teachers", catalog.Teachers.as_view(), name="teachers"),
+    path("teachers/train", training.TrainTeacher.as_view(), name="train-teacher"),
     path("teachers/<id:pk>", catalog.TeacherOne.as_view(), name="teacher"),
     path("runs", runs.Runs.as_view(), name="runs"),
     path("runs/<id:pk>", runs.RunOne.as_view(), name="run"),

@@ -61,9 +61,10 @@ def teacher_delete(teacher: Teacher) -> None:
 
 
 def dataset_delete(dataset: Dataset) -> None:
-    """Delete a data set and the studio's copy of its file. Raises InUse naming the teachers, Conflict."""
+    """Delete a data set and the studio's copy of its file. Raises InUse naming the teachers and runs, Conflict."""
     titles = dataset.teachers.order_by("pk").values_list("title", flat=True)
-    _delete(dataset, [f"the teacher {title}" for title in titles])
+    names = dataset.runs.order_by("pk").values_list("name", flat=True)
+    _delete(dataset, [f"the teacher {title}" for title in titles] + [f"the run {name}" for name in names])
 
 
 def _delete(entry: Entry, users: list[str]) -> None:
