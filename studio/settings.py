@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "studio.jobs",
     "studio.pool",
     "studio.runs",
+    "studio.study",
     "studio.notifications",
     "studio.common",
     "studio.operations",

@@ -10,7 +10,9 @@ from typing import Any
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.urls import reverse
 
+from simcore.figures import Figure, figures_of
 from simcore.file_kinds import SUFFIXES
+from simcore.teacher_card import TeacherCard
 from studio.accounts.models import User
 from studio.catalog.imports import IMPORT_DATASET, IMPORT_TEACHER
 from studio.catalog.models import Dataset, Entry, Teacher, Upload
@@ -47,6 +49,7 @@ def teacher_row(teacher: Teacher) -> dict[str, Any]:
     """A row of the list; `teacher` comes from `teachers`."""
     card = teacher.read_card()
     values = card.evaluation.values if card.evaluation else {}
+    headline = figures_of(card.dataset)[0]
     return {
         "entry": teacher,
         "url": reverse("catalog:teacher", args=(teacher.pk,)),
@@ -54,7 +57,8 @@ def teacher_row(teacher: Teacher) -> dict[str, Any]:
         "shape": shape_text(card.image_shape),
         "classes": card.label_dim,
         "parameters": card.parameters,
-        "frechet": values.get("frechet"),
+        "headline": headline,
+        "value": headline.show(values[headline.name]) if headline.name in values else "",
         "run_count": teacher.run_count,  # type: ignore[attr-defined]
     }
 
@@ -79,6 +83,7 @@ def teacher_detail(teacher: Teacher) -> dict[str, Any]:
         "sigma_min": f"{low:.4g}",
         "sigma_max": f"{high:.4g}",
         "evaluation": card.evaluation,
+        "figures": _figures(card),
         "dataset_name": card.dataset if teacher.dataset is None and not card.dataset.startswith("/") else "",
         "command": card.command,
         "runs": _run_rows(runs),
@@ -90,6 +95,11 @@ def teacher_detail(teacher: Teacher) -> dict[str, Any]:
 
 def _run_rows(runs: QuerySet[Run]) -> list[dict[str, Any]]:
     return [{"id": run.pk, "name": run.name, "state": run.job.state, "label": _label(run.job)} for run in runs]
+
+
+def _figures(card: TeacherCard) -> list[tuple[Figure, str]]:
+    values = card.evaluation.values if card.evaluation else {}
+    return [(figure, figure.show(values[figure.name])) for figure in figures_of(card.dataset) if figure.name in values]
 
 
 # ---- data sets

@@ -8,9 +8,11 @@ from typing import Any
 from django.urls import reverse
 
 from simcore.config import RunSpec
+from simcore.figures import figures_of
 from simcore.pretrain_config import PretrainSpec
 from studio.jobs.lifecycle import HELD_STATES
 from studio.runs.fields import all_leaves, show, value_at
+from studio.runs.headline import headline_of
 from studio.runs.models import Evaluation, Run, SampleGrid
 from studio.runs.rows import run_rows
 from studio.runs.services import RunRefused
@@ -42,7 +44,8 @@ def comparison(runs: Sequence[Run]) -> dict[str, Any]:
     """The context of `runs/compare.html`."""
     ids = [run.pk for run in runs]
     return {
-        "rows": list(zip(run_rows(runs), _figures(ids), strict=True)),
+        "rows": list(zip(run_rows(runs), _figures(runs), strict=True)),
+        "headlines": list(dict.fromkeys(headline_of(run) for run in runs)),
         "differences": differing_settings(runs),
         "grids": _grids(ids),
         "live": any(run.job.state in HELD_STATES for run in runs),
@@ -63,18 +66,25 @@ def differing_settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return found
 
 
-def _figures(ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Each run's newest and best evaluation of its student."""
-    found: dict[int, list[Evaluation]] = {number: [] for number in ids}
-    for row in Evaluation.objects.filter(run_id__in=ids, superseded=False, source="student").order_by("step", "pk"):
+def _figures(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """What each run's evaluations of its student come to."""
+    found: dict[int, list[Evaluation]] = {run.pk: [] for run in runs}
+    for row in Evaluation.objects.filter(run_id__in=found, superseded=False, source="student").order_by("step", "pk"):
         found[row.run_id].append(row)
-    return [_figure(found[number]) for number in ids]
+    return [_figure(run, found[run.pk]) for run in runs]
 
 
-def _figure(rows: Sequence[Evaluation]) -> dict[str, Any]:
-    measured = [row for row in rows if "frechet" in row.values]
-    best = min(measured, key=lambda row: row.values["frechet"], default=None)
-    return {"last": rows[-1] if rows else None, "best": best}
+def _figure(run: Run, rows: Sequence[Evaluation]) -> dict[str, Any]:
+    """The least headline figure with its step, and the newest of the other figures."""
+    headline, *others = figures_of(run.measured_on)
+    measured = [(row.values[headline.name], row.step) for row in rows if headline.name in row.values]
+    least, step = min(measured, default=(None, None))
+    newest = rows[-1].values if rows else {}
+    return {
+        "best": "" if least is None else headline.show(least),
+        "best_step": step,
+        "others": [(figure, figure.show(newest[figure.name])) for figure in others if figure.name in newest],
+    }
 
 
 def _grids(ids: Sequence[int]) -> dict[str, list[dict[str, Any]]]:

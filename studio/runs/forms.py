@@ -85,11 +85,15 @@ class SpecForm(forms.Form):
             if self.chosen not in self.errors:
                 self.check()
         except SpecError as error:
-            for path, message in error.problems.items():
-                field = _field_of(path, self.fields)
-                if field is None or field not in self.errors:
-                    self.add_error(field, message)
+            self.add_problems(error)
         return self.cleaned_data
+
+    def add_problems(self, error: SpecError) -> None:
+        """Each beside its field, where that has none yet."""
+        for path, message in error.problems.items():
+            field = _field_of(path, self.fields)
+            if field is None or field not in self.errors:
+                self.add_error(field, message)
 
 
 class NewRunForm(SpecForm):

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from simcore.config import SpecError
 from studio.common.permissions import may_change, may_create, may_view, require, signed_in_user
 from studio.jobs.lifecycle import JobState
 from studio.runs.estimate import estimate_all
@@ -50,7 +51,7 @@ def new_group(request: HttpRequest) -> HttpResponse:
                     plan=form.plan,
                 )  # fmt: skip
                 return redirect("runs:group", group.pk)
-            except RunRefused as refusal:
+            except (RunRefused, SpecError) as refusal:
                 form.add_error(None, str(refusal))
         context |= {"plan": form.plan, "estimate": estimate_all([run.spec for run in form.plan.runs])}
     return render(request, "runs/new_group.html", context, status=422 if form.errors else 200)

@@ -6,21 +6,22 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Q, QuerySet
 from django.http import QueryDict
 
 from studio.accounts.models import User
 from studio.catalog.models import Teacher
 from studio.jobs.lifecycle import JobState
 from studio.runs.distillation import DISTILLATION, TEACHER_TRAINING, TRAINING_KINDS
-from studio.runs.models import Metric, Run, RunTag
+from studio.runs.headline import with_headline
+from studio.runs.models import Run, RunTag
 from studio.runs.rows import OBJECTIVE_LABELS
 
 SORTS = {
     "name": "name",
     "state": "job__state",
     "progress": "job__step",
-    "frechet": "frechet",
+    "figure": "figure",
     "age": "-pk",
     "owner": "job__owner__username",
 }
@@ -110,9 +111,8 @@ def _sorted(runs: QuerySet[Run], sort: str) -> QuerySet[Run]:
     name = sort.removeprefix("-")
     if name not in SORTS:
         return runs.order_by("-pk")
-    if name == "frechet":
-        newest = Metric.objects.filter(run=OuterRef("pk"), name="frechet", superseded=False).order_by("-step")
-        runs = runs.annotate(frechet=Subquery(newest.values("value")[:1]))
+    if name == "figure":
+        runs = with_headline(runs)
     column = SORTS[name]
     key = F(column.removeprefix("-"))
     downward = column.startswith("-") != sort.startswith("-")

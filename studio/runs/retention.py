@@ -10,6 +10,7 @@ from django.db import transaction
 from simcore.config import ScheduleSpec
 from studio.jobs.services import job_renew, job_tell
 from studio.runs.distillation import run_folder
+from studio.runs.headline import headline_of
 from studio.runs.models import Checkpoint, Evaluation, Run
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ def checkpoints_tidy(job_id: int, token: uuid.UUID) -> None:
 
     Files go first: whatever interrupts this, the next time does the rest.
     """
-    run = Run.objects.select_related("job").filter(pk=job_id).first()
+    run = Run.objects.select_related("job", "teacher", "dataset").filter(pk=job_id).first()
     if run is None or not (rows := superfluous(run)):
         return
     job_renew(job_id, token)
@@ -50,11 +51,12 @@ def superfluous(run: Run) -> list[Checkpoint]:
 
 
 def _best(run: Run, live: list[Checkpoint]) -> set[int]:
-    """The one with the lowest Fréchet distance of the student; of equals the newest."""
-    figures = Evaluation.objects.filter(run=run, source="student", superseded=False)
-    frechet = {row.step: row.values["frechet"] for row in figures if "frechet" in row.values}
-    measured = [row for row in live if row.step in frechet]
-    return {min(measured, key=lambda row: (frechet[row.step], -row.step)).pk} if measured else set()
+    """The one whose student has the lowest headline figure, a distance; of equals the newest."""
+    rows = Evaluation.objects.filter(run=run, source="student", superseded=False)
+    name = headline_of(run).name
+    figures = {row.step: row.values[name] for row in rows if name in row.values}
+    measured = [row for row in live if row.step in figures]
+    return {min(measured, key=lambda row: (figures[row.step], -row.step)).pk} if measured else set()
 
 
 def _has_its_size(row: Checkpoint) -> bool:

@@ -8,11 +8,12 @@ from datetime import datetime
 
 from django.template.loader import render_to_string
 
-from simcore.figures import Figure, figures_of
+from simcore.figures import Figure
 from studio.jobs.lifecycle import JobState, RequestedAction
 from studio.jobs.models import Job
 from studio.pool.selectors import wait_reasons
 from studio.runs.charts import sparklines
+from studio.runs.headline import headline_of
 from studio.runs.models import Evaluation, Run, RunGroup
 
 OBJECTIVE_LABELS = {"sim": "SIM", "sid": "SiD", "diff_instruct": "Diff-Instruct"}
@@ -92,7 +93,7 @@ def _latest_evaluations(run_ids: Sequence[int]) -> dict[tuple[int, str], dict[st
 
 
 def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkline: str, waits: str) -> RunRow:
-    job, headline = run.job, figures_of(run.measured_on)[0]
+    job, headline = run.job, headline_of(run)
 
     def newest(source: str) -> float | None:
         return evaluations.get((run.pk, source), {}).get(headline.name)

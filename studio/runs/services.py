@@ -42,11 +42,12 @@ def check_queue_limit(owner: User, more: int) -> None:
 def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
     """Queue a distillation.
 
-    Raises Teacher.DoesNotExist where the spec's teacher is not in the catalogue, SpecError, and RunRefused beyond the
-    queue's limit.
+    Raises SpecError, also where the catalogue lacks the teacher, and RunRefused beyond the queue's limit.
     """
     check_queue_limit(owner, 1)
-    teacher = Teacher.objects.get(reference=spec.teacher)
+    teacher = Teacher.objects.filter(reference=spec.teacher).first()
+    if teacher is None:
+        raise SpecError({"teacher": f"the catalogue has no teacher “{spec.teacher}”"})
     card = teacher.read_card()
     resolved = prepare(spec, card)
     with transaction.atomic():
@@ -70,7 +71,7 @@ def default_name(job: Job, start: str) -> str:
 def run_create_from_preset(*, owner: User, name: str, preset: str, settings: dict[str, Any]) -> Run:
     """Queue a preset with some settings changed: dotted path → value.
 
-    Raises SpecError, with "settings." before the paths, also where the catalogue lacks the teacher.
+    Raises SpecError, with "settings." before the paths, and RunRefused.
     """
     standard = find_preset(preset).spec.model_dump()
     values = {leaf.path: value_at(standard, leaf.path) for leaf in all_leaves()}
@@ -79,9 +80,6 @@ def run_create_from_preset(*, owner: User, name: str, preset: str, settings: dic
         return run_create(owner=owner, name=name, preset=preset, spec=spec)
     except SpecError as error:
         raise SpecError({f"settings.{path}".rstrip("."): text for path, text in error.problems.items()}) from None
-    except Teacher.DoesNotExist:
-        wanted = settings.get("teacher", standard["teacher"])
-        raise SpecError({"settings.teacher": f"the catalogue has no teacher “{wanted}”"}) from None
 
 
 def run_act(run: Run, action: UserAction, *, actor: User) -> None:

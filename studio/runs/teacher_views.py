@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from simcore.config import SpecError
 from studio.catalog.models import Dataset
 from studio.common.permissions import may_create, require, signed_in_user
 from studio.runs.estimate import Estimate, estimate_training
@@ -42,7 +43,9 @@ def _launch(request: HttpRequest, form: NewTeacherForm) -> Run | None:
         return teacher_train(owner=signed_in_user(request), name=form.cleaned_data["name"], spec=form.spec)
     except RunRefused as refusal:
         form.add_error(None, str(refusal))
-        return None
+    except SpecError as error:  # since the form was checked, the disk filled up
+        form.add_problems(error)
+    return None
 
 
 @require_POST

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.middleware import HtmxDetails
 
-from simcore.config import parse_spec
+from simcore.config import SpecError, parse_spec
 from simcore.presets import PRESETS, Preset
 from studio.catalog.models import Teacher
 from studio.common.files import file_response
@@ -84,7 +84,9 @@ def _launch(request: HttpRequest, form: NewRunForm, preset: Preset) -> Run | Non
         )
     except RunRefused as refusal:
         form.add_error(None, str(refusal))
-        return None
+    except SpecError as error:  # since the form was checked, a teacher went, or the disk filled up
+        form.add_problems(error)
+    return None
 
 
 def origin_of(request: HttpRequest) -> Run | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from tests.stack import PASSWORD, Stack  # noqa: E402
 SERIES = ("student_loss", "denoiser_loss", "student_grad_norm", "denoiser_grad_norm", "seconds_per_iteration")
 SPIKE = 1e6
 WIDTH = 640
-READOUT = "#chart-student-loss [data-readout] strong"  # written with each painting
+READOUT = "#chart-student-loss [data-readout] strong"  # written with each painting; a dash until there are values
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def _paint(stack: Stack, run: int, spike: int, points: int) -> None:
         for _ in range(5):
             page.goto(f"/runs/{run}/")
             page.wait_for_selector("#chart-student-loss canvas")
-            page.wait_for_selector(READOUT)
+            _wait_for_values(page)
             times.append(float(page.evaluate("performance.now()")))
         wire = [int(answer.headers.get("content-length", 0)) for answer in answers]
         print(f"curves on screen after {statistics.median(times):.0f} ms (median of 5 loads: {_list(times)})")
@@ -89,11 +90,15 @@ def _zooms(page: Any, run: int, spike: int, points: int) -> str:
     while length >= 10:
         low = max(0, min(points - length, spike - length // 2))
         page.goto(f"/runs/{run}/?from={low}&to={low + length}")
-        page.wait_for_selector(READOUT)
+        _wait_for_values(page)
         text = page.locator("#chart-student-loss [data-summary]").text_content()
         seen.append(f"{length:,}: {'yes' if '1,000,000' in text else 'NO: ' + text}")
         length //= 10
     return "; ".join(seen)
+
+
+def _wait_for_values(page: Any) -> None:
+    page.locator(READOUT).filter(has_text=re.compile(r"\d")).first.wait_for()
 
 
 def _list(times: list[float]) -> str:

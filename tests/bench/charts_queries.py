@@ -20,7 +20,7 @@ FILL = """
     WITH RECURSIVE n(step) AS (SELECT 0 UNION ALL SELECT step + 1 FROM n WHERE step < %s)
     INSERT INTO runs_metric (run_id, attempt, step, superseded, name, value)
     SELECT %s, 1, step, false, %s,
-           CASE WHEN step = %s THEN %s ELSE 1.0 + ((step * 7919 + %s) %% 1009) / 7777.7 END FROM n
+           CASE WHEN step = %s THEN %s ELSE 1.0 + ((CAST(step AS bigint) * 7919 + %s) %% 1009) / 7777.7 END FROM n
 """
 
 

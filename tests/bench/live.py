@@ -56,9 +56,12 @@ WORKER = """
 import sys, threading
 from pathlib import Path
 from studio.jobs.services import job_claim
+from studio.pool.services import worker_announce
 from workers.attempt import Attempt, attempt_folder
+from workers.devices import read_devices
 from workers.trainer_process import TrainerProcess
 
+worker_announce(name="bench", queues=["runs"], devices=read_devices("bench", ()))
 job = job_claim(queue="runs", worker="bench")
 folder = attempt_folder(job)
 folder.mkdir(parents=True)

@@ -39,7 +39,7 @@ def fill(user: Any, teacher: Any, count: int) -> None:
     )
 
 
-@pytest.mark.parametrize("address", ["/runs/", "/runs/?sort=frechet&tag=tagged&q=run", "/runs/groups/"])
+@pytest.mark.parametrize("address", ["/runs/", "/runs/?sort=figure&tag=tagged&q=run", "/runs/groups/"])
 def test_a_list_page_takes_the_same_queries_for_ten_rows_and_for_a_thousand(
     ada: Client, user: Any, teacher: Any, address: str
 ) -> None:

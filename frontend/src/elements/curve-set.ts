@@ -1,4 +1,5 @@
 import { readNumber, writeQuery } from "../lib/address.ts";
+import { find } from "../lib/dom.ts";
 import { lookOf, sampleOf, type CurveLine, type CurvePage } from "../lib/curves.ts";
 import type { Buckets, MetricsAnswer } from "../lib/protocol.ts";
 import { Series, SeriesSet } from "../lib/series.ts";
@@ -89,9 +90,18 @@ export class CurveSet extends HTMLElement implements CurvePage {
 
   private async loadOne(key: string, from: number, to: number): Promise<SeriesSet> {
     const set = new SeriesSet(from, to);
-    const answer = "inline" in this.dataset ? inline(key, from, to) : await fetchMetrics(this.address(key, from, to));
+    const answer = "inline" in this.dataset ? this.inline(key, from, to) : await fetchMetrics(this.address(key, from, to));
     if (answer) set.load(answer);
     return set;
+  }
+
+  /** The page's own curves: of one series, which its chart names. */
+  private inline(key: string, from: number, to: number): MetricsAnswer {
+    const all = readJson<Record<string, Buckets>>("curve-data")[key]!;
+    const kept = (column: number[]): number[] => column.filter((_value, i) => all.step[i]! >= from && all.step[i]! <= to);
+    const mean = kept(all.mean);
+    const name = find<HTMLElement>(this, "run-chart").dataset["series"]!;
+    return { seq: 0, attempt: 0, series: { [name]: { step: kept(all.step), min: kept(all.min), max: kept(all.max), mean, last: mean.at(-1) ?? null } } };
   }
 
   private address(key: string, from: number, to: number): URL {
@@ -109,14 +119,6 @@ export class CurveSet extends HTMLElement implements CurvePage {
   private tell(): void {
     for (const listener of this.listeners) listener.onCurves?.();
   }
-}
-
-function inline(key: string, from: number, to: number): MetricsAnswer {
-  const all = readJson<Record<string, Buckets>>("curve-data")[key]!;
-  const kept = (column: number[]): number[] => column.filter((_value, i) => all.step[i]! >= from && all.step[i]! <= to);
-  const mean = kept(all.mean);
-  const frechet = { step: kept(all.step), min: kept(all.min), max: kept(all.max), mean, last: mean.at(-1) ?? null };
-  return { seq: 0, attempt: 0, series: { frechet } };
 }
 
 /** What Django's json_script wrote. */

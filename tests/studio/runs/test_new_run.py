@@ -223,6 +223,17 @@ def test_all_wrong_values_are_named_at_once_and_what_was_typed_stays(ada: Client
     assert (page.inputs["batch_size"]["value"], page.inputs["name"]["value"]) == ("x", "kept")
 
 
+def test_a_disk_that_fills_up_after_the_form_was_checked_is_named_in_it(ada: Client, monkeypatch: Any) -> None:
+    free = iter([10**15])  # at the check; nothing at the launch
+    monkeypatch.setattr("studio.runs.prepare.free_bytes", lambda: next(free, 0))
+    response = post(ada, name="kept")
+    assert response.status_code == 422
+    page = Fields(response.content.decode())
+    assert "the disk has room for" in page.texts["id_schedule.keep_last_error"]
+    assert page.inputs["name"]["value"] == "kept"
+    assert not Run.objects.exists()
+
+
 def opened(page: str) -> list[str]:
     return [
         " ".join(re.sub("<[^>]*>", " ", text).split())
