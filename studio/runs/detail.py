@@ -25,9 +25,11 @@ LOG_LINES = 200
 
 def run_detail(run: Run) -> dict[str, Any]:
     """The context of `runs/detail.html`."""
-    job, figures = run.job, figures_of(run.measured_on)
+    job, figures, row = run.job, figures_of(run.measured_on), run_row(run)
     return {
-        **vars(run_row(run)),
+        **vars(row),
+        "value": row.value,
+        "teacher_value": row.teacher_value,
         "preset": run.preset,
         "dataset": run.dataset,
         "made": teacher_made(run),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from simcore.dataset_card import SAMPLES
 from simcore.events import Event, Finished
 from simcore.teacher_card import TeacherCard
 from studio.catalog.imports import enter_once
@@ -19,7 +21,7 @@ from studio.catalog.models import Teacher
 from studio.catalog.storage import entry_folder, remove_entry_files
 from studio.celery import RUNS_QUEUE
 from studio.jobs.models import Job
-from studio.runs.models import Checkpoint, Run
+from studio.runs.models import Checkpoint, Run, SampleGrid
 from studio.runs.projection import project
 
 logger = logging.getLogger(__name__)
@@ -68,16 +70,17 @@ class TeacherTraining:
 
     def project(self, job: Job, events: Sequence[Event]) -> list[dict[str, Any]]:
         """See `projection.project`; the finished teacher enters the catalogue."""
+        payloads = project(job, events)
         for event in events:
             if isinstance(event, Finished):
                 _enter(job, TeacherCard.model_validate(event.summary["card"]))
-        return project(job, events)
+        return payloads
 
 
 def _enter(job: Job, card: TeacherCard) -> None:
     """A teacher with the very same weights may be there already; then that one stays."""
     folder = entry_folder(job.pk, job.attempt)
-    facts = {
+    facts: dict[str, Any] = {
         "reference": str(folder),
         "folder": folder.name,
         "title": card.title[:200],
@@ -86,6 +89,10 @@ def _enter(job: Job, card: TeacherCard) -> None:
         "owner": job.owner,
         "job": job,
     }
+    grid = SampleGrid.objects.filter(run_id=job.pk, superseded=False).order_by("-step").first()
+    if grid and (picture := run_folder(job.pk) / grid.path).is_file():
+        shutil.copyfile(picture, folder / SAMPLES)
+        facts["samples"] = str(folder / SAMPLES)
     if not enter_once(Teacher, card, facts):
         transaction.on_commit(lambda: remove_entry_files(folder.name))
 

@@ -86,6 +86,7 @@ def test_a_trained_teacher_enters_the_catalogue_outlives_its_runs_files_and_is_d
     shutil.rmtree(run_folder(run.pk))
     client.force_login(user)
     page = client.get(f"/teachers/{teacher.pk}/").content.decode()
+    assert client.get(f"/teachers/{teacher.pk}/samples.png").headers["Content-Type"] == "image/png"
     assert f'href="/runs/{run.pk}/">Tiny teacher' in page
     assert f'href="/teachers/{teacher.pk}/">Tiny teacher' in client.get(f"/runs/{run.pk}/").content.decode()
     few = EvaluationSpec(every=0, samples=100, final_samples=100, teacher_steps=2, at_start=False)

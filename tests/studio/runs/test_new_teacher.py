@@ -138,6 +138,7 @@ def test_it_stands_in_the_list_on_its_page_and_in_a_comparison(ada: Client, trai
     assert [row.name for row in ada.get("/runs/?kind=distil").context["runs"]] == ["first"]
     detail = ada.get(f"/runs/{training.pk}/").content.decode()
     assert "Data set → teacher" in detail
+    assert '<span data-out="student">7.50</span>' in detail
     assert "Student loss" not in detail
     assert "student_grad_norm" not in detail
     compared = ada.get(f"/runs/compare/?runs={training.pk},{run.pk}")
