@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from simcore.config import SpecError, parse_as
+from simcore.config import parse_as
 from simcore.pretrain_config import PretrainSpec, standard_spec
 from studio.accounts.audit import audit_record
 from studio.accounts.models import AuditAction, User
@@ -18,6 +18,7 @@ from studio.runs.fields import all_leaves, nest, value_at
 from studio.runs.models import Run
 from studio.runs.prepare import prepare_pretraining
 from studio.runs.services import check_queue_limit, default_name, subject_of
+from studio.runs.specs import errors_below
 
 
 def standard_for(dataset: Dataset) -> PretrainSpec:
@@ -55,8 +56,6 @@ def teacher_train_on(*, owner: User, name: str, dataset: Dataset, settings: dict
     """
     standard = standard_for(dataset).model_dump(mode="json")
     values = {leaf.path: value_at(standard, leaf.path) for leaf in all_leaves(PretrainSpec)}
-    try:
+    with errors_below("settings"):
         spec = parse_as(PretrainSpec, nest(values | settings | {"dataset": dataset.reference}))
         return teacher_train(owner=owner, name=name, spec=spec)
-    except SpecError as error:
-        raise SpecError({f"settings.{path}".rstrip("."): text for path, text in error.problems.items()}) from None
