@@ -27,6 +27,7 @@ from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.models import Job
 from studio.jobs.queue import HIGHEST_PRIORITY, job_set_priority
 from studio.jobs.services import actions_of
+from studio.runs.deletion import run_delete
 from studio.runs.distillation import TRAINING_KINDS
 from studio.runs.estimate import estimate
 from studio.runs.fields import all_leaves, value_at
@@ -256,6 +257,14 @@ class RunOne(Endpoint):
             if "priority" in asked:
                 set_priority(request, run.job, asked["priority"])
         return Response(detail(run_of(pk)))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        """Delete an ended run with its records and files. 409 while it goes on, or where something uses it."""
+        run = run_of(pk)
+        require(may_change(request.user, run.job.owner_id), "delete a run that is not yours")
+        run_delete(run, actor=signed_in_user(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _label(run: Run, asked: dict[str, Any]) -> None:
