@@ -13,7 +13,7 @@ from PIL import Image as Pixels
 from studio.study.archive import images_upload
 from studio.study.arms import arm_set
 from studio.study.generation import images_start
-from studio.study.models import Study
+from studio.study.models import Arm, Image, Prompt, Study
 from studio.study.opening import study_open
 from studio.study.pictures import live_images
 from studio.study.prompts import Line, prompts_set
@@ -72,6 +72,15 @@ def approved_study(user: Any, prompts: int = 3, **settings: Any) -> Study:
     for image in live_images(study):
         image_approve(image, user)
     return study
+
+
+def some_image(user: Any) -> Image:
+    """Rows only: the picture of a draft's prompt, without its file."""
+    study = Study.objects.create(owner=user, title="Which is better?", consent="Yes")
+    prompt, arm = Prompt(study=study, position=0, text="a cat"), Arm(study=study, position=0, label="A", kind="upload")
+    prompt.save()
+    arm.save()
+    return Image.objects.create(prompt=prompt, arm=arm, path="images/1.png", sha256="0" * 64, width=8, height=8)
 
 
 def open_study(user: Any, prompts: int = 3, **settings: Any) -> Study:
