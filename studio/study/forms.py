@@ -97,7 +97,11 @@ class ArmForm(forms.Form):
     step = forms.IntegerField(
         required=False, min_value=0, max_value=MOST_SEED, label="Step", help_text="Empty: the newest checkpoint."
     )
-    teacher = forms.ModelChoiceField(Teacher.objects.all(), required=False, label="Teacher", empty_label="choose")
+    # Grey or RGB: those of points in the plane have two channels.
+    teacher = forms.ModelChoiceField(
+        Teacher.objects.filter(card__config__img_channels__in=[1, 3]), required=False, label="Teacher",
+        empty_label="choose",
+    )  # fmt: skip
     steps = forms.IntegerField(
         required=False, min_value=1, max_value=MOST_STEPS, initial=18, label="Heun steps",
         help_text="n steps take 2n − 1 evaluations of the network (EDM, Algorithm 2).",

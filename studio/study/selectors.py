@@ -117,6 +117,7 @@ def _lines(detail: dict[str, Any]) -> list[str]:
         lines = [f"prompt {row['prompt']}: {_shown(row['before'])} → {_shown(row['after'])}" for row in changes]
     if "after" in detail:
         lines.append(f"{_shown(detail.get('before'))} → {_shown(detail['after'])}")
+    detail = detail | ({"sha256": detail["sha256"][:12]} if "sha256" in detail else {})
     rest = {name: value for name, value in detail.items() if name not in ("changes", "before", "after")}
     return lines + [str(value) if name == "why" else f"{name}: {_shown(value)}" for name, value in rest.items()]
 

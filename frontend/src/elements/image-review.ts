@@ -7,12 +7,18 @@ export class ImageReview extends HTMLElement {
       const card = event.target instanceof Element ? event.target.closest<HTMLElement>(".review-card[id]") : null;
       if (card) this.mark(card);
     });
-    // The target was replaced: the event comes from the card that took its place.
+    // The card was replaced: the event comes from the one that took its place.
     this.addEventListener("htmx:afterSettle", (event) => {
       const card = event.target instanceof HTMLElement ? event.target.closest<HTMLElement>(".review-card") : null;
       if (!card) return;
-      if (card.dataset["review"] === "pending" || card.querySelector("[role=alert]")) this.go(card);
-      else this.go(this.nextPending(card) ?? card);
+      if (card.querySelector("[role=alert]")) this.go(card);
+      else if (document.activeElement === document.body) this.go(this.nextPending(card) ?? card);
+      else if (card.id === this.current) this.mark(card);
+    });
+    this.addEventListener("htmx:afterRequest", (event) => {
+      const failed = (event as CustomEvent<{ failed?: boolean }>).detail.failed;
+      const card = failed && event.target instanceof Element ? event.target.closest<HTMLElement>(".review-card") : null;
+      if (card) card.dataset["review"] = "pending";
     });
   }
 
@@ -23,11 +29,17 @@ export class ImageReview extends HTMLElement {
     if (next) this.go(next);
   }
 
+  /** Goes on at once: the answer arrives while the reader looks at the next image. */
   approve(): void {
     const card = this.card();
+    const button = card?.querySelector<HTMLButtonElement>("[data-approve]");
     if (!card) this.move(0);
-    else if (card.dataset["review"] === "approved") this.move(1);
-    else card.querySelector<HTMLButtonElement>("[data-approve]")?.click();
+    else if (!button || card.dataset["review"] === "sent") this.move(1);
+    else {
+      button.click();
+      card.dataset["review"] = "sent";
+      this.go(this.nextPending(card) ?? card);
+    }
   }
 
   reject(): void {
