@@ -69,6 +69,10 @@ def _source(kind: str, checkpoint: Checkpoint | None, teacher: Teacher | None, s
         raise StudyRefused(
             f"The checkpoint of step {checkpoint.step} is no longer there: choose another.", "checkpoint"
         )
+    if checkpoint.run.teacher is None:
+        raise StudyRefused(
+            f"{checkpoint.run} trains a teacher and has no student: choose the teacher that it made.", "run"
+        )
     _require_images(checkpoint.run.teacher, "checkpoint")
     return {"kind": kind, "checkpoint": checkpoint, "teacher": None, "steps": 18}
 

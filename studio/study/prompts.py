@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import category
 
 from django.db import transaction
 
@@ -67,13 +68,13 @@ def read_list(name: str, content: bytes) -> list[Line]:
 
 
 def _text_lines(text: str) -> Iterator[tuple[int, Line]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, Line(line.strip())
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, Line]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 found = json.loads(line)
@@ -86,7 +87,7 @@ def _json_lines(text: str) -> Iterator[tuple[int, Line]]:
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, Line]]:
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         if "prompt" not in (reader.fieldnames or ()):
             raise StudyRefused("line 1: a header with the column “prompt” is needed, and perhaps “label”.")
@@ -126,7 +127,7 @@ def _check(line: Line, where: str) -> None:
         raise StudyRefused(f"{where}: the prompt is empty.")
     if len(line.text) > MOST_CHARACTERS:
         raise StudyRefused(f"{where}: the prompt has {len(line.text):,} characters; at most {MOST_CHARACTERS:,}.")
-    if not line.text.isprintable():
+    if any(category(character) in ("Cc", "Cs") for character in line.text):
         raise StudyRefused(f"{where}: the prompt holds a control character.")
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from studio.common.permissions import may_change
-from studio.runs.models import Run
+from studio.runs.models import Checkpoint, Run
 from studio.study.actions import offered
 from studio.study.generation import drawing_problems
 from studio.study.lifecycle import StudyState
@@ -132,6 +132,7 @@ def _shown(value: Any) -> str:
 
 
 def checkpoint_choices(most: int = 200) -> list[tuple[int, str]]:
-    """Runs that have a checkpoint to compare, newest first."""
-    runs = Run.objects.filter(checkpoints__removed=False, checkpoints__superseded=False, archived=False)
-    return [(run.pk, f"{run.name} (run {run.pk})") for run in runs.distinct().order_by("-pk")[:most]]
+    """Runs with a student's checkpoint to compare, newest first."""
+    there = Checkpoint.objects.filter(run=OuterRef("pk"), removed=False, superseded=False)
+    runs = Run.objects.filter(Exists(there), teacher__isnull=False, archived=False).order_by("-pk")
+    return [(run.pk, f"{run.name} (run {run.pk})") for run in runs[:most]]

@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import CharField, TextField
 
-from studio.accounts.models import User
+from studio.accounts.audit import audit_record
+from studio.accounts.models import AuditAction, User
 from studio.study.lifecycle import StudyRefused, StudyState, check_move
 from studio.study.models import Study, StudyEvent
 from studio.study.storage import remove_study_files
@@ -130,11 +131,13 @@ def study_clone(study: Study, owner: User) -> Study:
     return clone
 
 
-def study_delete(study: Study) -> None:
+def study_delete(study: Study, actor: User) -> None:
     """Delete a draft and its files. Raises StudyRefused for a study that is more than a draft."""
     with transaction.atomic():
         study = study_locked(study.pk)
         require_state(study, "it can be deleted", StudyState.DRAFT)
         number = study.pk
         study.delete()
+        subject = f"study {number} ({study.title})"
+        audit_record(AuditAction.DELETED, actor=actor.get_username(), subject=subject)
         transaction.on_commit(lambda: remove_study_files(number))

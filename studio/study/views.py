@@ -95,7 +95,7 @@ def delete_study(request: HttpRequest, pk: int) -> HttpResponse:
     """Delete a draft."""
     study = study_to_change(request, pk)
     try:
-        study_delete(study)
+        study_delete(study, signed_in_user(request))
     except StudyRefused as refusal:
         messages.error(request, str(refusal))
         return redirect("study:detail", pk)

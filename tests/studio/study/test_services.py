@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from studio.accounts.models import AuditEntry
 from studio.study.lifecycle import MOVES, StudyRefused, StudyState
 from studio.study.models import Study
 from studio.study.services import study_change, study_clone, study_create, study_delete, study_move
@@ -93,8 +94,10 @@ def test_a_clone_is_a_draft_with_the_same_prompts_and_arms(user: Any, django_use
 def test_a_draft_is_deleted_with_its_files_and_nothing_else_is(user: Any) -> None:
     study = draft_study(user)
     study_folder(study.pk).mkdir(parents=True)
-    study_delete(study)
+    study_delete(study, user)
     assert not Study.objects.exists()
+    entry = AuditEntry.objects.latest("pk")
+    assert (entry.action, entry.actor, "Which is better?" in entry.subject) == ("deleted", "ada", True)
     assert not study_folder(study.pk).exists()
     with pytest.raises(StudyRefused, match="it can be deleted while it is draft"):
-        study_delete(review_study(user))
+        study_delete(review_study(user), user)
