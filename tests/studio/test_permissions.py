@@ -24,6 +24,7 @@ from studio.runs.models import Checkpoint, RunGroup, SampleGrid
 from tests.studio.builders import bring_to, checkpoint, record, samples
 from tests.studio.catalog.conftest import images_zip, some_dataset, uploaded
 from tests.studio.permission_table import TABLE
+from tests.studio.study.builders import some_image
 
 METHODS = ("get", "post", "put", "patch", "delete")
 WHO = ("stranger", "viewer", "researcher", "owner", "administrator")
@@ -66,6 +67,7 @@ def world(user: Any, run: Any, teacher: Any, django_user_model: Any, tmp_path: P
     invitation, _ = invitation_create(role=Role.VIEWER, actor=people["administrator"])
     Teacher.objects.filter(pk=teacher.pk).update(owner=user)
     archive = uploaded(user, images_zip(tmp_path))
+    image = some_image(user)
     now = timezone.now()
     ids = {
         "datasets": some_dataset(user).pk,
@@ -81,6 +83,8 @@ def world(user: Any, run: Any, teacher: Any, django_user_model: Any, tmp_path: P
         "tokens": token_create(user=other, name="hers", scope=Scope.READ)[0].pk,
         "sample": SampleGrid.objects.get().pk,
         "checkpoint": Checkpoint.objects.get().pk,
+        "image": image.pk,
+        "studies": image.arm.study_id,
     }
     return {"people": people, "ids": ids}
 
