@@ -20,7 +20,7 @@ CHUNK_DRAWS = 1_000_000
 
 
 def crossed_bootstrap(
-    scores: NDArray[np.float64], seed: Sequence[int], resamples: int = RESAMPLES
+    scores: NDArray[np.float64], seed: Sequence[int], resamples: int | None = None
 ) -> Interval | NotEnough:
     """The 95 % percentile interval of the mean score.
 
@@ -43,16 +43,20 @@ def crossed_bootstrap(
     if (votes == votes[0]).all():
         return NotEnough("all votes are the same, so that resampling them shows no spread")
     won, cast = np.where(seen, scores, 0.0), seen.astype(np.float64)
-    resamples = max(FEWEST_RESAMPLES, min(resamples, MOST_DRAWS // (people + prompts)))
     random = np.random.default_rng(list(seed))
     shares = []
-    for size in _chunks(resamples, people + prompts):
+    for size in _chunks(resamples or resamples_for(people, prompts), people + prompts):
         of_people, of_prompts = _weights(random, size, people), _weights(random, size, prompts)
         total = ((of_people @ cast) * of_prompts).sum(axis=1)
         share = ((of_people @ won) * of_prompts).sum(axis=1)[total > 0] / total[total > 0]
         shares.append(share)
     low, high = np.quantile(np.concatenate(shares), [0.025, 0.975])
     return Interval(float(low), float(high))
+
+
+def resamples_for(people: int, prompts: int) -> int:
+    """As many as it takes, fewer where there are thousands of people."""
+    return max(FEWEST_RESAMPLES, min(RESAMPLES, MOST_DRAWS // (people + prompts)))
 
 
 def _chunks(resamples: int, width: int) -> list[int]:

@@ -15,6 +15,11 @@ class NotEnough:
     def __str__(self) -> str:
         return f"not enough votes: {self.why}"
 
+    @property
+    def flipped(self) -> NotEnough:
+        """As little for the rest."""
+        return self
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -25,6 +30,11 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{100 * self.low:.1f}–{100 * self.high:.1f} %"
+
+    @property
+    def flipped(self) -> Interval:
+        """Of the rest."""
+        return Interval(1 - self.high, 1 - self.low)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,11 @@ class SideBias:
     arm_left: Tally
     arm_right: Tally
 
+    @property
+    def suspicious(self) -> bool:
+        """The test rejects at 5 %."""
+        return isinstance(self.test, ExactTest) and self.test.p < 0.05
+
 
 @dataclass(frozen=True)
 class Summary:
