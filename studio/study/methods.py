@@ -71,7 +71,7 @@ def _checks(results: Results) -> list[str]:
     else:
         text.append("Nobody was excluded.")
     if results.corrections:
-        text.append(f"{_many(results.corrections, 'correction')} of votes by researchers are on record.")
+        text.append(f"Researchers corrected votes {_many(results.corrections, 'time')}; what was answered is kept.")
     return text
 
 
