@@ -166,6 +166,11 @@ SPECTACULAR_SETTINGS = {
         "studio.api.schema.close_bodies",
     ],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "StateEnum": "studio.jobs.lifecycle.JobState",
+        "WorkerStateEnum": "studio.api.pool.WORKER_STATES",
+        "DeliveryStateEnum": "studio.notifications.models.Delivery.State",
+    },
 }
 # The interactive reference's own files come from a package.
 WHITENOISE_USE_FINDERS = True

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from simcore.dataset_card import SAMPLES, bundled_dataset_cards
 from simcore.teacher_card import bundled_references, read_card
 from studio.catalog.models import Dataset, Entry, Teacher
-from studio.catalog.refusals import Conflict, InUse
+from studio.catalog.refusals import Conflict, InUse, Refused
 from studio.catalog.storage import remove_entry_files
 
 EntryType = TypeVar("EntryType", bound=Entry)
@@ -47,9 +47,11 @@ def bundled_teachers_register() -> None:
 
 
 def entry_change(entry: EntryType, *, title: str, licence: str, source: str) -> EntryType:
-    """Correct what people say of an entry. Raises Conflict for what ships with the studio."""
+    """Correct what people say of an entry. Raises Conflict for what ships with the studio, Refused without a title."""
     if entry.owner_id is None:
         raise Conflict(f"{entry.title} ships with the studio: what is said of it comes with each version.")
+    if not (title := title.strip()):
+        raise Refused("A title is needed.")
     entry.title, entry.licence, entry.source = title, licence, source
     entry.save()
     return entry

@@ -146,6 +146,8 @@ def _try(delivery: Delivery) -> None:
         final = False
     except WebhookRefused as refusal:
         problem, final = str(refusal), True
+    except UnicodeError:  # an address that was stored before such were refused
+        problem, final = "the address cannot be sent: it is not ASCII", True
     except (OSError, http.client.HTTPException) as error:
         problem, final = f"no answer: {error or type(error).__name__}", False
     if not problem:

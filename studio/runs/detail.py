@@ -15,6 +15,7 @@ from studio.jobs.services import actions_of
 from studio.runs.fields import show, spec_groups, value_at
 from studio.runs.models import Checkpoint, Evaluation, Metric, Run, SampleGrid
 from studio.runs.rows import run_row
+from studio.runs.specs import is_automatic
 
 LOG_LINES = 200
 
@@ -71,7 +72,7 @@ def _spec_groups(run: Run) -> list[dict[str, Any]]:
 
 def _setting(spec: dict[str, Any], standard: dict[str, Any], leaf: Any) -> dict[str, Any]:
     value, preset_value = value_at(spec, leaf.path), value_at(standard, leaf.path)
-    automatic = preset_value is None or preset_value == "auto"  # resolved when the run was created
+    automatic = is_automatic(preset_value)  # resolved when the run was created
     return {
         "label": leaf.label,
         "value": show(value),

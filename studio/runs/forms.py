@@ -14,6 +14,7 @@ from studio.catalog.models import Teacher
 from studio.runs.fields import Leaf, all_leaves, nest, show, spec_groups, value_at
 from studio.runs.models import Run
 from studio.runs.prepare import prepare
+from studio.runs.specs import filled
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class NewRunForm(forms.Form):
         super().__init__(data, initial={"preset": preset.name}, label_suffix="")
         self.start = preset.spec.model_dump(mode="json")
         if origin:
-            self.start = _filled(self.start, origin.job.spec)
+            self.start = filled(self.start, origin.job.spec)
             self.initial["name"] = f"{origin.name[:195]} copy"
         for leaf in all_leaves():
             value = value_at(self.start, leaf.path)
@@ -103,14 +104,6 @@ class NewRunForm(forms.Form):
         for path, message in error.problems.items():
             if path not in self.errors:
                 self.add_error(path if path in self.fields else None, message)
-
-
-def _filled(standard: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """`given`, with the preset's values for the settings that a spec of an earlier version lacks."""
-    return {
-        name: (_filled(value, given.get(name) or {}) if isinstance(value, dict) else given.get(name, value))
-        for name, value in standard.items()
-    }
 
 
 def _preset_value(field: forms.BoundField) -> str:

@@ -24,6 +24,7 @@ SORTS = {
     "age": "-pk",
     "owner": "job__owner__username",
 }
+LONGEST = 500  # characters of a value; databases refuse patterns beyond some length
 ARCHIVED = (("", "Without archived"), ("only", "Archived only"), ("all", "All, archived too"))
 
 
@@ -59,7 +60,9 @@ class RunFilter:
 
 def read_filter(query: QueryDict) -> RunFilter:
     """From an address. PostgreSQL refuses NUL in a text."""
-    return RunFilter(**{field.name: query.get(field.name, "").replace("\0", "").strip() for field in fields(RunFilter)})
+    return RunFilter(
+        **{field.name: query.get(field.name, "").replace("\0", "").strip()[:LONGEST] for field in fields(RunFilter)}
+    )
 
 
 def filtered_runs(chosen: RunFilter) -> QuerySet[Run]:

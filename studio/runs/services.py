@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from simcore.config import RunSpec, SpecError, parse_spec
+from simcore.config import RunSpec, SpecError
 from simcore.presets import find_preset
 from studio.accounts.audit import audit_record
 from studio.accounts.models import AuditAction, User
@@ -18,9 +18,9 @@ from studio.jobs.models import Job
 from studio.jobs.services import job_act, job_create
 from studio.pool.needs import training_needs
 from studio.runs.distillation import DISTILLATION
-from studio.runs.fields import all_leaves, nest, value_at
 from studio.runs.models import Run
 from studio.runs.prepare import prepare
+from studio.runs.specs import changed_spec, errors_below, preset_start, run_start
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +72,15 @@ def run_create_from_preset(*, owner: User, name: str, preset: str, settings: dic
 
     Raises SpecError, with "settings." before the paths, and RunRefused.
     """
-    standard = find_preset(preset).spec.model_dump()
-    values = {leaf.path: value_at(standard, leaf.path) for leaf in all_leaves()}
-    try:
-        spec = parse_spec(nest(values | settings))
-        return run_create(owner=owner, name=name, preset=preset, spec=spec)
-    except SpecError as error:
-        raise SpecError({f"settings.{path}".rstrip("."): text for path, text in error.problems.items()}) from None
+    with errors_below("settings"):
+        return run_create(owner=owner, name=name, preset=preset, spec=changed_spec(preset_start(preset), settings))
+
+
+def run_clone(origin: Run, *, owner: User, name: str, settings: dict[str, Any]) -> Run:
+    """Queue a run with another run's settings, some changed. Raises SpecError as above, and RunRefused."""
+    with errors_below("settings"):
+        spec = changed_spec(run_start(origin), settings)
+        return run_create(owner=owner, name=name or f"{origin.name[:195]} copy", preset=origin.preset, spec=spec)
 
 
 def run_act(run: Run, action: UserAction, *, actor: User) -> None:

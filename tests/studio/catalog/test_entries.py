@@ -199,3 +199,10 @@ def test_html_in_what_people_say_is_text(ada: Client, user: Any) -> None:
         page = ada.get(address).content.decode()
         assert evil not in page
         assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize("address", ["/teachers/", "/datasets/"])
+def test_importing_is_offered_to_those_who_may(ada: Client, viewer: Client, address: str) -> None:
+    link = 'href="/imports/"'
+    assert link in ada.get(address).content.decode()
+    assert link not in viewer.get(address).content.decode()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -72,6 +75,36 @@ def wish(user: Any, url: str = "", **changes: bool) -> Any:
 
 def make_due() -> None:
     Delivery.objects.update(next_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_server_that_drips_bytes_is_left(monkeypatch: Any) -> None:
+    monkeypatch.setattr("studio.notifications.webhook.DEADLINE", 0.5)
+    gone = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        caller, _ = listener.accept()
+        with caller, contextlib.suppress(OSError):
+            while not gone.wait(0.1):
+                caller.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises((OSError, http.client.HTTPException)):
+            post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {}, private=True)
+        gone.set()
+        thread.join()
+
+
+def test_an_address_that_cannot_be_sent_is_given_up_and_holds_nobody_up(user: Any, receiver: Receiver) -> None:
+    wishes = wish(user, receiver.url)
+    wishes.webhook_url = receiver.url.replace("/hook", "/häken")
+    wishes.save()
+    wishes_test(user)
+    deliveries_send()
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.tries) == (Delivery.State.GIVEN_UP, 1)
+    assert "ASCII" in delivery.detail
 
 
 def test_the_owner_of_a_run_that_succeeds_is_told_with_a_signature(user: Any, run: Any, receiver: Receiver) -> None:
