@@ -360,7 +360,11 @@ export interface paths {
         /** @description One's own tokens. */
         get: operations["me_tokens_list"];
         put?: never;
-        /** @description Make a token; the answer shows it, and nothing ever will again. Never wider than the token that asks. */
+        /**
+         * @description Make a token; the answer shows it, and nothing ever will again.
+         *
+         *     Neither wider than the token that asks, nor longer-lived.
+         */
         post: operations["me_tokens_create"];
         delete?: never;
         options?: never;
