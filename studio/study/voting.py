@@ -93,7 +93,7 @@ def _participant(request: HttpRequest, token: str) -> Participant | None:
     """Who has begun in this browser. Raises VoteRefused for too many requests."""
     secret = _secret(request)
     participant = participant_find(token, secret) if secret else None
-    who, most = (f"participant:{participant.pk}", MOST_FOR_PARTICIPANT) if participant else (
+    who, most = (f"participant:{participant.digest}", MOST_FOR_PARTICIPANT) if participant else (
         f"address:{client_address(request)}", MOST_FOR_ADDRESS
     )  # fmt: skip
     used, _ = count_this_minute(f"vote:{who}")
@@ -122,6 +122,7 @@ def _store(request: HttpRequest, token: str, participant: Participant | None) ->
     elif participant is None:
         link = _link(token)
         if not _secret(request):
+            link_check(link, link.study)
             raise VoteRefused(Reason.COOKIES)
         participant_start(link, _secret(request))
     return HttpResponse(status=303, headers={"Location": reverse("vote:page", args=(token,))})

@@ -51,7 +51,7 @@ def test_a_check_shows_two_images_of_one_arm_and_stands_neither_first_nor_last(
     slots = allocate(key, number, prompts(count), checks)
     found = [place for place, slot in enumerate(slots) if slot.expected_left is not None]
     assert len(found) == checks
-    assert 0 < min(found)
+    assert min(found) > 0
     assert max(found) < len(slots) - 1
     for slot in (slots[place] for place in found):
         assert slot.left[1] == slot.right[1]
