@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Protocol
 
 from simcore.datasets.decoding import MAX_FILE
 from simcore.datasets.image_sets import DatasetError
 from simcore.datasets.labels import LABELS_FILE, MAX_LABELS_FILE
-
-_MAX_RATIO = 200  # unpacked to packed size; images hardly shrink, labels some ten times
-_RATIO_MATTERS = 1 << 20  # bytes
+from simcore.zip_entries import entry_refusal
 
 
 class Store(Protocol):
@@ -50,7 +47,7 @@ class ZipStore:
         for entry in entries:
             if entry.is_dir():
                 continue
-            if reason := _refusal(entry):
+            if reason := entry_refusal(entry, size_limit(entry.filename)):
                 raise DatasetError(f"{path}: entry {entry.filename!r} {reason}")
             self.names.append(entry.filename)
         if len(set(self.names)) < len(self.names):
@@ -66,24 +63,6 @@ class ZipStore:
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_archive": None}
-
-
-def _refusal(entry: zipfile.ZipInfo) -> str:
-    """Why an entry is not read, or ""."""
-    name = entry.filename
-    if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
-        return "leads outside the archive"
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "is a symbolic link; put the file itself there"
-    if entry.flag_bits & 1:
-        return "is encrypted"
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is neither stored nor deflated; pack the archive with the usual method"
-    if entry.file_size > size_limit(name):
-        return f"claims {entry.file_size:,} bytes; at most {size_limit(name):,} are read"
-    if entry.file_size > max(_RATIO_MATTERS, _MAX_RATIO * entry.compress_size):
-        return f"unpacks {entry.compress_size:,} bytes to {entry.file_size:,}: no image does"
-    return ""
 
 
 class FolderStore:

@@ -44,7 +44,7 @@ def study_move(study: Study, new: StudyState, actor: str, why: str = "") -> Stud
 
 
 def study_note(study: Study, actor: str, what: str, **detail: Any) -> None:
-    """Add a row to the audit trail. `what` goes on from the actor's name, as in "approved an image"; bare JSON values."""
+    """Add a row to the audit trail. `what` goes on from the actor's name, as in "approved an image"; detail as JSON."""
     kept = {name: value for name, value in detail.items() if value not in ("", None)}
     StudyEvent.objects.create(study=study, actor=actor[:150], what=what[:300], detail=kept)
 

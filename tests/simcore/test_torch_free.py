@@ -5,7 +5,18 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["config", "presets", "events", "teacher_card", "resolve", "control", "run_folder", "commands.common"]
+    "module",
+    [
+        "config",
+        "presets",
+        "events",
+        "teacher_card",
+        "resolve",
+        "control",
+        "run_folder",
+        "commands.common",
+        "commands.draw",
+    ],
 )
 def test_the_specifications_import_where_torch_cannot_be(module: str) -> None:
     program = f"import sys; sys.modules['torch'] = None; sys.modules['torchvision'] = None; import simcore.{module}"
