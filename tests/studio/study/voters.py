@@ -10,6 +10,7 @@ import numpy as np
 from django.test import Client
 from PIL import Image as Picture
 
+from studio.study.encode import pad_png, padded_length
 from studio.study.models import Image, Link, Study
 from studio.study.storage import open_path
 from tests.studio.study.builders import study_with
@@ -23,12 +24,12 @@ def opened_study(owner: Any, *, padded: bool = True, **fields: Any) -> Study:
     study = study_with(owner, **fields)
     images = Image.objects.filter(prompt__study=study).select_related("arm")
     files = {image.pk: picture(image.pk, NOISE[image.arm.position]) for image in images}
-    longest = max(len(content) for content in files.values())
+    length = padded_length([len(content) for content in files.values()])
     for number, content in files.items():
         path = open_path(study.pk, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.ljust(longest, b"\0") if padded else content)
-    study.padded_bytes = longest
+        path.write_bytes(pad_png(content, length) if padded else content)
+    study.padded_bytes = length
     study.save(update_fields=["padded_bytes"])
     return study
 
