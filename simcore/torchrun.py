@@ -27,5 +27,7 @@ def place() -> Place | None:
 def become_torchrun(processes: int) -> NoReturn:
     """Replace this process by torchrun, which starts the same command `processes` times on this machine."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun's own default, said here so that it need not warn
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    # Without a folder for its logs it leaves a temporary one behind; nothing is logged there.
+    logs = f"--log-dir={os.devnull}"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", logs]
     os.execv(sys.executable, [sys.executable, *torchrun, "-m", "simcore", *sys.argv[1:]])  # noqa: S606

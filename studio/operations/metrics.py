@@ -17,6 +17,7 @@ from studio.celery import QUEUES
 from studio.jobs.hub import hub
 from studio.jobs.lifecycle import HELD_STATES, JobState
 from studio.jobs.models import Job, JobTransition
+from studio.pool.selectors import ACTIVE, DRAINING, LOST, workers_with_state
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -47,7 +48,7 @@ def observe_request(method: str, route: str, status: int, seconds: float) -> Non
 
 
 class StudioCollector(Collector):
-    """Asked for at each scrape: six queries."""
+    """Asked for at each scrape: seven queries."""
 
     def describe(self) -> Iterator[Metric]:
         """Registration shall not ask the database."""
@@ -57,6 +58,7 @@ class StudioCollector(Collector):
         yield _jobs()
         yield _oldest()
         yield _workers()
+        yield from _announced()
         yield _expired_leases()
         yield _reaps()
         yield _stored_events()
@@ -90,6 +92,22 @@ def _workers() -> Metric:
     held = Job.objects.filter(state__in=HELD_STATES, lease_expires_at__gte=Now())
     count = held.aggregate(count=Count("worker", distinct=True))["count"]
     return GaugeMetricFamily("simstudio_workers_busy", "Workers that hold a job under a valid lease.", value=count)
+
+
+def _announced() -> Iterator[Metric]:
+    """Workers by their heartbeats; one that is long lost is forgotten, and its series ends."""
+    rows = list(workers_with_state().values_list("name", "state", "heartbeat_at"))
+    counts = GaugeMetricFamily("simstudio_workers", "Workers by state.", labels=("state",))
+    for state in (ACTIVE, DRAINING, LOST):
+        counts.add_metric((state,), sum(row[1] == state for row in rows))
+    ages = GaugeMetricFamily(
+        "simstudio_worker_heartbeat_age_seconds", "Time since a worker's last heartbeat.", labels=("worker",)
+    )
+    now = timezone.now()
+    for name, _, heartbeat in rows:
+        ages.add_metric((name,), max(0.0, (now - heartbeat).total_seconds()))
+    yield counts
+    yield ages
 
 
 def _expired_leases() -> Metric:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from studio.accounts.models import Role
 from studio.jobs.services import jobs_reap
-from tests.studio.builders import claim, expire, metrics, record, started
+from tests.studio.builders import announce, claim, expire, metrics, record, started
 
 TOKEN = "a token of some length"
 
@@ -46,6 +47,18 @@ def test_jobs_and_queues_are_counted_in_the_database(client: Client, run: Any, t
     jobs_reap()
     after = figures(client, token)
     assert (after["simstudio_lease_reaps_total",], after["simstudio_leases_expired",]) == (1, 0)
+
+
+def test_workers_are_counted_by_their_heartbeats(client: Client, db: None, token: dict[str, str]) -> None:
+    announce("here")
+    silent = announce("silent")
+    silent.heartbeat_at -= timedelta(seconds=90)
+    silent.save()
+    told = figures(client, token)
+    counts = {state: told["simstudio_workers", state] for state in ("active", "draining", "lost")}
+    assert counts == {"active": 1, "draining": 0, "lost": 1}
+    assert told["simstudio_worker_heartbeat_age_seconds", "here"] < 30
+    assert told["simstudio_worker_heartbeat_age_seconds", "silent"] == pytest.approx(90, abs=30)
 
 
 def test_requests_are_measured_by_route(ada: Client, run: Any, token: dict[str, str]) -> None:
@@ -100,5 +113,5 @@ def test_administrators_read_and_others_do_not(ada: Client, user: Any) -> None:
 def test_the_cost_does_not_grow_with_jobs(
     client: Client, run: Any, token: dict[str, str], django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         client.get("/metrics", headers=token)
