@@ -30,8 +30,9 @@ def crossed_bootstrap(
 
     It is conservative: what is noise of single votes is counted up to three times in the variance, so that without any
     likeness within people or prompts the interval is up to √3 times as wide as it would have to be; the more people and
-    prompts differ, the nearer its coverage comes to 95 %. With few of either (under ten, say) it falls below that, as
-    every percentile bootstrap does.
+    prompts differ, the nearer its coverage comes to 95 %. Simulated for 30 × 17: 99.5 % without such differences, 97 to
+    94 % with strong ones. With fewer than ten people or prompts that differ much it can fall below (85 % with three
+    people), as every percentile bootstrap does.
     """
     people, prompts = scores.shape
     if people < 2:
