@@ -48,9 +48,10 @@ def allocate(key: int, number: int, prompts: Sequence[PromptFacts], checks: int 
     order = [int(position) for position in rng.permutation(len(prompts))]
     slots = [Slot(p, (p, 0), (p, 1)) if sides[p] else Slot(p, (p, 1), (p, 0)) for p in order]
     extra = _checks(rng, prompts, checks)
-    places = rng.choice(np.arange(1, len(slots) + len(extra) - 1), size=len(extra), replace=False) if extra else []
-    for place, slot in zip(sorted(int(place) for place in places), extra, strict=True):
-        slots.insert(place, slot)
+    if extra:
+        places = rng.choice(np.arange(1, len(slots) + len(extra) - 1), size=len(extra), replace=False)
+        for place, slot in zip(sorted(places.tolist()), extra, strict=True):
+            slots.insert(place, slot)
     return slots
 
 
