@@ -58,8 +58,10 @@ def entry_change(entry: EntryType, *, title: str, licence: str, source: str) -> 
 
 
 def teacher_delete(teacher: Teacher) -> None:
-    """Delete a teacher and its files. Raises InUse naming the runs that need it, Conflict for a bundled one."""
-    _delete(teacher, [f"the run {name}" for name in teacher.runs.order_by("pk").values_list("name", flat=True)])
+    """Delete a teacher and its files. Raises InUse naming what needs it, Conflict for a bundled one."""
+    users = [f"the run {name}" for name in teacher.runs.order_by("pk").values_list("name", flat=True)]
+    studies = teacher.arms.order_by("study").values_list("study__title", flat=True).distinct()
+    _delete(teacher, [*users, *(f"the study {title}" for title in studies)])
 
 
 def dataset_delete(dataset: Dataset) -> None:

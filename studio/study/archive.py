@@ -55,7 +55,7 @@ def images_upload(study: Study, actor: User, *, position: int, name: str, file: 
             for prompt, (path, facts) in zip(prompts, files, strict=True):
                 image_put(prompt, arm, path, facts, sampler="uploaded")
             study_note(study, actor.get_username(), f"uploaded {len(files)} images as {arm.label}", file=name[:255])
-    except (StudyRefused, OSError):
+    except Exception:
         rmtree(study_folder(study.pk) / folder, ignore_errors=True)
         raise
     return len(files)
@@ -183,9 +183,7 @@ def _json_rows(text: str) -> list[tuple[str, str, str]]:
         given: Any = json.loads(text, object_pairs_hook=list)  # a key that is there twice stays twice
     except (ValueError, RecursionError) as error:
         raise StudyRefused(f"manifest.json is not JSON ({str(error)[:200]}).") from None
-    pairs = (
-        all(isinstance(row, tuple) and isinstance(row[1], str) for row in given) if isinstance(given, list) else False
-    )
-    if not pairs or not given:
+    rows = given if isinstance(given, list) else []
+    if not rows or not all(isinstance(row, tuple) and isinstance(row[1], str) for row in rows):
         raise StudyRefused('manifest.json should map prompts to files, as in {"1": "first.png", "2": "second.png"}.')
-    return [(f"entry {number}", key.strip(), file) for number, (key, file) in enumerate(given, start=1)]
+    return [(f"entry {number}", key.strip(), file) for number, (key, file) in enumerate(rows, start=1)]

@@ -43,7 +43,7 @@ class Picture(NamedTuple):
 
 
 def canonical(content: bytes, name: str) -> Picture:
-    """An uploaded PNG, JPEG or WebP as a canonical PNG, turned as its EXIF says. Raises StudyRefused naming the file."""
+    """An uploaded PNG, JPEG or WebP as a canonical PNG, turned as its EXIF says. Raises StudyRefused with the name."""
     if len(content) > MOST_BYTES:
         raise StudyRefused(f"{name} has {len(content):,} bytes; at most {MOST_BYTES:,} are read.")
     try:
@@ -57,6 +57,8 @@ def canonical(content: bytes, name: str) -> Picture:
             pixels = upright.convert("RGB")
     except StudyRefused:
         raise
+    except Image.DecompressionBombError:
+        raise StudyRefused(f"{name} claims far more pixels than the {MOST_PIXELS:,} that are read.") from None
     except UnidentifiedImageError:
         raise StudyRefused(f"{name} is not a PNG, JPEG or WebP image, or its start is damaged.") from None
     except Exception as error:  # Pillow raises whatever a damaged file leads it to
@@ -81,14 +83,14 @@ def _problem(image: Image.Image) -> str:
 def _is_transparent(image: Image.Image) -> bool:
     if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
         return False
-    lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
-    return bool(lowest < 255)
+    return any(alpha < 255 for alpha in set(image.convert("RGBA").getchannel("A").tobytes()))
 
 
 def common_side(sides: list[int]) -> int:
     """The side of the square in which all images of a study are shown, from the larger side of each.
 
-    That of the largest image; a small one is enlarged by the least whole factor to at least LEAST_SIDE; at most MOST_SIDE.
+    That of the largest image, where that is small enlarged by the least whole factor to at least LEAST_SIDE; at most
+    MOST_SIDE.
     """
     largest = max(sides)
     return min(MOST_SIDE, largest * -(-LEAST_SIDE // largest))

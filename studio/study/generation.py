@@ -65,7 +65,7 @@ def images_folder(job: Job) -> str:
 
 
 def image_seed(study_seed: int, position: int, version: int) -> int:
-    """The seed of a prompt's picture: both arms start from the same noise, a picture drawn anew from another. 48 bits."""
+    """The seed, 48 bits, of a prompt's picture: the same for both arms, another for a picture that is drawn anew."""
     return int.from_bytes(sha256(f"{study_seed}:{position}:{version}".encode()).digest()[:6])
 
 
@@ -160,8 +160,8 @@ def _enter(job: Job, drawn: list[dict[str, Any]]) -> None:
         path = f"{images_folder(job)}/{image['name']}.png"
         extra = {"seed": image["seed"], "nfe": made["nfe"], "sampler": made["sampler"]}
         image_put(prompts[image["prompt"]], arms[image["arm"]], path, made, **extra)
-    why = f"{len(drawn)} images are drawn"
-    study_move(study, StudyState.REVIEW, job.worker, why)
+    study_move(study, StudyState.REVIEW, "the studio", f"{len(drawn)} images are drawn")
+    _remove_attempts(job, study, kept=Path(images_folder(job)).name)
 
 
 def on_job_ended(sender: type[Job], job: Job, **_: Any) -> None:
@@ -172,5 +172,15 @@ def on_job_ended(sender: type[Job], job: Job, **_: Any) -> None:
     if study is None:
         return
     study_move(study, StudyState(job.spec["from"]), "the studio", job.reason or "its drawing was cancelled")
-    left = list((study_folder(study.pk) / "images").glob(f"{job.pk}-*"))
-    transaction.on_commit(lambda: [shutil.rmtree(folder, ignore_errors=True) for folder in left] and None)
+    _remove_attempts(job, study, kept="")
+
+
+def _remove_attempts(job: Job, study: Study, *, kept: str) -> None:
+    """Remove what the job's attempts wrote but for the folder `kept`, once the caller's transaction is done."""
+    left = [path for path in (study_folder(study.pk) / "images").glob(f"{job.pk}-*") if path.name != kept]
+
+    def remove() -> None:
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    transaction.on_commit(remove)

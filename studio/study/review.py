@@ -44,7 +44,7 @@ def _judge(image: Image, actor: User, verdict: Image.Review, reason: str) -> Ima
 
 
 def image_replace(image: Image, actor: User, *, name: str, content: bytes) -> Image:
-    """Put an uploaded picture into the place of a rejected one; it is to be reviewed in its turn. Raises StudyRefused."""
+    """Put an uploaded picture into the place of a rejected one; it is reviewed in its turn. Raises StudyRefused."""
     picture = canonical(content, name)
     with transaction.atomic():
         image = _locked(image)

@@ -93,9 +93,12 @@ def study_clone(study: Study, owner: User) -> Study:
         settings = {name: getattr(study, name) for name in SETTINGS}
         settings["title"] = f"Copy of {study.title}"[:200]
         clone = Study.objects.create(owner=owner, cloned_from=study, **settings)
-        for row in (*study.arms.all(), *study.prompts.all()):
-            row.pk, row.study, row._state.adding = None, clone, True
-            row.save()
+        for arm in study.arms.all():
+            arm.pk, arm.study, arm._state.adding = None, clone, True
+            arm.save()
+        for prompt in study.prompts.all():
+            prompt.pk, prompt.study, prompt._state.adding = None, clone, True
+            prompt.save()
         study_note(clone, owner.get_username(), "made the study as a copy", of=study.pk)
     return clone
 

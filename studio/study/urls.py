@@ -3,7 +3,7 @@
 from django.urls import path
 
 import studio.common.addresses  # noqa: F401  # the converter "id"
-from studio.study import result_views
+from studio.study import result_views, sharing
 
 app_name = "study"
 urlpatterns = [
@@ -15,4 +15,11 @@ urlpatterns = [
     path("<id:pk>/participants/<id:number>/exclude/", result_views.exclude, name="exclude"),
     path("<id:pk>/participants/<id:number>/restore/", result_views.restore, name="restore"),
     path("<id:pk>/votes/<id:vote>/correct/", result_views.correct, name="correct"),
+    path("<id:pk>/share/", sharing.share, name="share"),
+    path("<id:pk>/share/open/", sharing.save_open_link, name="share-open"),
+    path("<id:pk>/share/personal/", sharing.make_personal_links, name="share-personal"),
+    path("<id:pk>/share/personal.csv", sharing.export_links, name="share-csv"),
+    path("<id:pk>/share/<id:link>/withdraw/", sharing.revoke_link, name="share-withdraw"),
+    path("<id:pk>/preview/", sharing.preview, name="preview"),
+    path("<id:pk>/images/<id:image>.png", sharing.show_image, name="image"),
 ]

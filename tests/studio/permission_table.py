@@ -65,6 +65,15 @@ PAGES = {
         "delete": "researcher",
     },
     "imports/uploads/<uuid:upload_id>/discard/": {"post": "researcher"},
+    "studies/<id:pk>/share/": {"get": "owner"},  # a link is a way in
+    "studies/<id:pk>/share/open/": {"post": "owner"},
+    "studies/<id:pk>/share/personal/": {"post": "owner"},
+    "studies/<id:pk>/share/personal.csv": {"get": "owner"},
+    "studies/<id:pk>/share/<id:link>/withdraw/": {"post": "owner"},
+    "studies/<id:pk>/preview/": {"get": "viewer"},
+    "studies/<id:pk>/images/<id:image>.png": {"get": "viewer"},
+    "vote/<str:token>/": {"get": "anyone", "post": "anyone"},
+    "vote/<str:token>/images/<uuid:key>.png": {"get": "anyone"},  # of one's own live trial; others are not found
     "metrics": {"get": "administrator"},  # or whoever shows the token for it
     "people/": {"get": "administrator"},
     "people/invite/": {"post": "administrator"},
