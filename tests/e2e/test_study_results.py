@@ -49,7 +49,9 @@ def test_results_are_read_amended_and_exported(page: Page, studio: Stack) -> Non
     page.get_by_role("button", name="Exclude participant 4").click()
     expect(page.get_by_text("Votes that count: 17 by 3 participants")).to_be_visible()
     expect(page.get_by_text("With the excluded: 23 by 4 participants")).to_be_visible()
-    expect(page.get_by_role("textbox", name="Methods, to copy")).to_have_value(re.compile("participant 4: did not look"))
+    expect(page.get_by_role("textbox", name="Methods, to copy")).to_have_value(
+        re.compile("participant 4: did not look")
+    )
     with page.expect_download() as waiting:
         page.get_by_role("link", name="CSV", exact=True).click()
     rows = list(csv.DictReader(Path(waiting.value.path()).read_text().splitlines()))
