@@ -186,6 +186,7 @@ UPLOAD_LIMIT = ENVIRONMENT.upload_limit
 IMPORT_FOLDER = ENVIRONMENT.import_folder
 QUEUED_LIMIT = ENVIRONMENT.queued_limit
 WEBHOOK_PRIVATE = ENVIRONMENT.webhook_private
+PUBLIC_URL = ENVIRONMENT.public_url.rstrip("/")
 EMAIL_CONFIGURED = bool(ENVIRONMENT.email_url)
 if EMAIL_CONFIGURED:
     _mail = urlsplit(ENVIRONMENT.email_url)

@@ -143,7 +143,7 @@ class TeacherOne(Endpoint):
         """Delete it and its files. 409 while runs use it: `used_by` names them."""
         teacher = get_object_or_404(Teacher, pk=pk)
         require(may_change(request.user, teacher.owner_id), "delete a teacher that is not yours")
-        teacher_delete(teacher)
+        teacher_delete(teacher, signed_in_user(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -166,7 +166,7 @@ class DatasetOne(Endpoint):
         """Delete it and the studio's copy of its file. 409 while teachers name it: `used_by` names them."""
         dataset = get_object_or_404(Dataset, pk=pk)
         require(may_change(request.user, dataset.owner_id), "delete a data set that is not yours")
-        dataset_delete(dataset)
+        dataset_delete(dataset, signed_in_user(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -23,14 +23,15 @@ FIELDS = ("webhook_url", "email", "on_success", "on_failure")
 class WishesRow(serializers.ModelSerializer[Wishes]):
     """What one wishes; the web hook's secret is shown by its renewal alone."""
 
-    email_possible = serializers.SerializerMethodField(help_text="A mail server is set up, and you have an address.")
+    email_address = serializers.CharField(source="user.email", help_text="One's own; empty: none.")
+    email_possible = serializers.SerializerMethodField(help_text="A mail server is set up.")
 
     class Meta:
         model = Wishes
-        fields = (*FIELDS, "email_possible")
+        fields = (*FIELDS, "email_address", "email_possible")
 
     def get_email_possible(self, row: Wishes) -> bool:
-        return settings.EMAIL_CONFIGURED and bool(row.user.email)
+        return settings.EMAIL_CONFIGURED
 
 
 class WishesChange(serializers.Serializer[Any]):
@@ -38,6 +39,7 @@ class WishesChange(serializers.Serializer[Any]):
 
     webhook_url = Text(max_length=500, required=False, allow_blank=True, help_text="Empty: no web hook.")
     email = serializers.BooleanField(required=False)
+    email_address = Text(max_length=254, required=False, allow_blank=True, help_text="Empty: none.")
     on_success = serializers.BooleanField(required=False)
     on_failure = serializers.BooleanField(required=False)
 
@@ -75,7 +77,7 @@ class Notifications(Endpoint):
         """Change them. 422 for an address that may not be used, or e-mail that is not set up."""
         user = signed_in_user(request)
         wishes = wishes_of(user)
-        now = {name: getattr(wishes, name) for name in FIELDS}
+        now = {name: getattr(wishes, name) for name in FIELDS} | {"email_address": user.email}
         return Response(WishesRow(wishes_save(user, **(now | self.validated(WishesChange)))).data)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
@@ -10,6 +9,7 @@ from django import forms
 from studio.catalog.folder import FolderFile
 from studio.catalog.imports import LONGEST_NETWORK, ImportFacts
 from studio.catalog.models import Dataset, Entry, Upload
+from studio.common.strict_json import read_json
 
 
 class EntryForm(forms.Form):
@@ -65,8 +65,8 @@ class ImportForm(forms.Form):
         if not text:
             return None
         try:
-            network = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            network = read_json(text)
+        except ValueError as error:
             raise forms.ValidationError(f"This is not JSON: {error}.") from None
         if not isinstance(network, dict):
             raise forms.ValidationError('This should be an object, as in {"preconditioning": "edm", …}.')

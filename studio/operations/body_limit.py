@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-TOO_LARGE = b"The request is larger than this address takes.\n"
+TOO_LARGE = "The request is larger than this address takes: {limit:,} bytes."
 
 
 def limit_of(path: str) -> int:
@@ -35,7 +36,7 @@ def body_limit(application: Application) -> Application:
         limit = limit_of(scope["path"])
         announced = dict(scope["headers"]).get(b"content-length", b"")
         if announced.isdigit() and int(announced) > limit:
-            return await _refuse(send)
+            return await _refuse(scope, send, limit)
         received, begun = 0, False
 
         async def counted() -> Message:
@@ -55,12 +56,16 @@ def body_limit(application: Application) -> Application:
             await application(scope, counted, noted)
         except _TooLarge:
             if not begun:
-                await _refuse(send)
+                await _refuse(scope, send, limit)
 
     return limited
 
 
-async def _refuse(send: Send) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+async def _refuse(scope: Message, send: Send, limit: int) -> None:
+    said, kind = TOO_LARGE.format(limit=limit), b"text/plain; charset=utf-8"
+    if scope["path"].startswith("/api/"):
+        problem = {"type": "about:blank", "title": "Request too large", "status": 413, "detail": said}
+        said, kind = json.dumps(problem), b"application/problem+json"
+    headers = [(b"content-type", kind), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": TOO_LARGE})
+    await send({"type": "http.response.body", "body": said.encode()})

@@ -2343,6 +2343,8 @@ export interface components {
         /** @description What is left out stays. */
         PatchedWishesChangeRequest: {
             email?: boolean;
+            /** @description Empty: none. */
+            email_address?: string;
             on_failure?: boolean;
             on_success?: boolean;
             /** @description Empty: no web hook. */
@@ -2677,7 +2679,9 @@ export interface components {
         /** @description What one wishes; the web hook's secret is shown by its renewal alone. */
         WishesRow: {
             email?: boolean;
-            /** @description A mail server is set up, and you have an address. */
+            /** @description One's own; empty: none. */
+            email_address: string;
+            /** @description A mail server is set up. */
             readonly email_possible: boolean;
             on_failure?: boolean;
             on_success?: boolean;

@@ -20,9 +20,18 @@ def change(client: Client, **given: Any) -> Any:
 
 def test_wishes_are_read_and_changed_and_the_rest_stays(ada: Client) -> None:
     before = ada.get(ADDRESS).json()
-    standard = {"webhook_url": "", "email": False, "on_success": True, "on_failure": True, "email_possible": False}
+    standard = {
+        "webhook_url": "",
+        "email": False,
+        "on_success": True,
+        "on_failure": True,
+        "email_address": "",
+        "email_possible": False,
+    }
     assert before == standard
     assert change(ada, webhook_url=HOOK).json() == standard | {"webhook_url": HOOK}
+    assert change(ada, email_address="ada@example.org").json()["email_address"] == "ada@example.org"
+    assert change(ada, email_address="").json()["email_address"] == ""
     assert change(ada, on_success=False).json() == standard | {"webhook_url": HOOK, "on_success": False}
 
 
@@ -33,6 +42,7 @@ def test_wishes_are_read_and_changed_and_the_rest_stays(ada: Client) -> None:
         ({"webhook_url": "nonsense"}, 422),
         ({"webhook_url": "https://a:b@example.org/"}, 422),
         ({"email": True}, 422),
+        ({"email_address": "nobody"}, 422),
         ({"webhook_url": "https://example.org/" + "x" * 500}, 400),
         ({"webhook_url": None}, 400),
         ({"on_success": 1}, 400),
