@@ -105,4 +105,4 @@ def test_a_teacher_that_a_study_compares_cannot_be_deleted(study: Study, user: A
     teacher.refresh_from_db()
     arm_set(study, user, position=0, kind="teacher", teacher=teacher)
     with pytest.raises(ValueError, match="used by the study Which is better"):
-        teacher_delete(teacher)
+        teacher_delete(teacher, user)
