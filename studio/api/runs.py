@@ -14,7 +14,9 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from simcore.config import RunSpec
 from simcore.presets import PRESETS
+from simcore.pretrain_config import PretrainSpec
 from studio.api.endpoint import HIGHEST_ID, Endpoint, ListEndpoint, PageQuery
 from studio.api.fields import Text
 from studio.api.idempotency import idempotent
@@ -25,6 +27,7 @@ from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.models import Job
 from studio.jobs.queue import HIGHEST_PRIORITY, job_set_priority
 from studio.jobs.services import actions_of
+from studio.runs.distillation import TRAINING_KINDS
 from studio.runs.estimate import estimate
 from studio.runs.fields import all_leaves, value_at
 from studio.runs.labels import MOST_TAGS, NOTES_LENGTH, TAG_LENGTH, run_archive, run_label
@@ -37,7 +40,7 @@ from studio.runs.specs import changed_settings, changed_spec, checked_teacher, e
 # What the list's page calls them; priority has no column there.
 SORTS = {"created": "-age", "name": "name", "state": "state", "progress": "progress", "figure": "figure"}
 ORDERS = tuple(f"{sign}{name}" for name in (*SORTS, "priority") for sign in ("", "-"))
-FILTERS = ("q", "state", "owner", "preset", "objective", "tag", "group")
+FILTERS = ("q", "state", "owner", "kind", "preset", "objective", "tag", "group")
 ARCHIVED = {"all": "all", "no": "", "only": "only"}
 
 
@@ -52,6 +55,7 @@ class RunsQuery(PageQuery):
     owner = Text(max_length=150, required=False, help_text="Username.")
     teacher = Text(max_length=500, required=False, help_text="Reference of the teacher.")
     preset = Text(max_length=100, required=False)
+    kind = serializers.ChoiceField(choices=TRAINING_KINDS, required=False)
     objective = serializers.ChoiceField(choices=list(OBJECTIVE_LABELS), required=False)
     tag = Text(max_length=40, required=False)
     group = serializers.IntegerField(min_value=0, max_value=HIGHEST_ID, required=False, help_text="Number of a group.")
@@ -66,14 +70,20 @@ class RunSummary(serializers.Serializer[Any]):
     name = serializers.CharField()
     state = serializers.ChoiceField(choices=JobState.choices)
     reason = serializers.CharField(help_text="Why it is in this state, where there is something to say.")
-    teacher_title = serializers.CharField()
+    kind = serializers.ChoiceField(
+        choices=TRAINING_KINDS, help_text="distil: a student of a teacher; pretrain: a teacher on a data set."
+    )
+    teacher_title = serializers.CharField(help_text="Empty where a teacher is trained.")
+    dataset_title = serializers.CharField(help_text="What a teacher is trained on; empty where one is distilled.")
     objective = serializers.CharField()
     step = serializers.IntegerField()
     total_steps = serializers.IntegerField()
     headline = serializers.CharField(
         source="headline.name", help_text="The figure its data set is judged by first: frechet, sliced_wasserstein …"
     )
-    student_figure = serializers.FloatField(allow_null=True, help_text="The student's newest value of it.")
+    student_figure = serializers.FloatField(
+        allow_null=True, help_text="Newest value of it of the student, or of the teacher in training."
+    )
     teacher_figure = serializers.FloatField(allow_null=True, help_text="The teacher's.")
     created = serializers.DateTimeField()
     owner = serializers.CharField()
@@ -86,7 +96,8 @@ class RunDetail(RunSummary):
     """A run, and what it was asked to do."""
 
     preset = serializers.CharField()
-    teacher = serializers.CharField(help_text="Reference.")
+    teacher = serializers.CharField(allow_null=True, help_text="Reference; null where a teacher is trained.")
+    dataset = serializers.CharField(allow_null=True, help_text="Reference of what a teacher is trained on, or null.")
     attempt = serializers.IntegerField()
     worker = serializers.CharField()
     device = serializers.CharField()
@@ -140,7 +151,7 @@ class EstimateAnswer(serializers.Serializer[Any]):
 
 
 def _runs() -> QuerySet[Run]:
-    return Run.objects.select_related("job__owner", "teacher", "group").prefetch_related("tags")
+    return Run.objects.select_related("job__owner", "teacher", "dataset", "group").prefetch_related("tags")
 
 
 def run_of(pk: int) -> Run:
@@ -150,11 +161,12 @@ def run_of(pk: int) -> Run:
 
 def detail(run: Run) -> Any:
     """The answer about one run."""
-    job = run.job
+    job, leaves = run.job, all_leaves(PretrainSpec if run.dataset else RunSpec)
     told = {
         **vars(run_row(run)),
         "preset": run.preset,
-        "teacher": run.teacher.reference,
+        "teacher": run.teacher.reference if run.teacher else None,
+        "dataset": run.dataset.reference if run.dataset else None,
         "attempt": job.attempt,
         "worker": job.worker,
         "device": job.device,
@@ -162,7 +174,7 @@ def detail(run: Run) -> Any:
         "started": job.started_at,
         "finished": job.finished_at,
         "actions": [action["name"] for action in actions_of(job)],
-        "settings": {leaf.path: value_at(job.spec, leaf.path) for leaf in all_leaves()},
+        "settings": {leaf.path: value_at(job.spec, leaf.path) for leaf in leaves},
         "preset_settings": changed_settings(run),
         "notes": run.notes,
         "cell": run.cell,

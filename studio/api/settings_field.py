@@ -1,4 +1,4 @@
-"""A run's settings as a flat JSON object: dotted path → value, typed and bounded as RunSpec says."""
+"""A run's settings as a flat JSON object: dotted path → value, typed and bounded as its specification says."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from simcore.config import RunSpec, Spec
+from simcore.pretrain_config import PretrainSpec
 from studio.runs.fields import Leaf, all_leaves
 
-_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
+_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", tuple: "array"}
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
@@ -23,6 +25,8 @@ def schema_of(leaf: Leaf) -> dict[str, Any]:
     }
     if leaf.choices:
         schema["enum"] = [*leaf.choices, *([None] if leaf.optional else [])]
+    if leaf.type is tuple:
+        schema["items"] = {"type": "integer"}
     if leaf.type is str and not leaf.choices:
         schema["maxLength"] = 500
     return schema | {_BOUNDS[name]: bound for name, bound in leaf.bounds.items()}
@@ -35,6 +39,8 @@ def _has_type(leaf: Leaf, value: Any) -> bool:
         return isinstance(value, bool) and leaf.type is bool
     if leaf.type is int:
         return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if leaf.type is tuple:
+        return isinstance(value, list) and all(isinstance(item, int) and not isinstance(item, bool) for item in value)
     return isinstance(value, int | float) if leaf.type is float else isinstance(value, leaf.type)
 
 
@@ -47,21 +53,26 @@ def problem_of(leaf: Leaf, value: Any) -> str:
     return ""
 
 
-@extend_schema_field(
-    {
+def _object(kind: type[Spec], *without: str) -> dict[str, Any]:
+    return {
         "type": "object",
-        "description": "Settings that differ from the preset's. The names are those of the New run form.",
-        "properties": {leaf.path: schema_of(leaf) for leaf in all_leaves()},
+        "description": "Settings that differ from the standard. The names are those of the form.",
+        "properties": {leaf.path: schema_of(leaf) for leaf in all_leaves(kind) if leaf.path not in without},
         "additionalProperties": False,
     }
-)
+
+
+@extend_schema_field(_object(RunSpec))
 class SettingsField(serializers.Field[Any, Any, Any, Any]):
-    """Names and JSON types are checked here; bounds and what goes together, by RunSpec."""
+    """Names and JSON types are checked here; bounds and what goes together, by the specification."""
+
+    kind: type[Spec] = RunSpec
+    without: tuple[str, ...] = ()
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise serializers.ValidationError("an object of settings, as in {“iterations”: 1000}")
-        leaves = {leaf.path: leaf for leaf in all_leaves()}
+        leaves = {leaf.path: leaf for leaf in all_leaves(self.kind) if leaf.path not in self.without}
         problems = {}
         for path, value in data.items():
             if path not in leaves:
@@ -74,3 +85,10 @@ class SettingsField(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> Any:
         return value
+
+
+@extend_schema_field(_object(PretrainSpec, "dataset"))
+class TeacherSettingsField(SettingsField):
+    """Of a teacher's training; its data set has a field of its own."""
+
+    kind, without = PretrainSpec, ("dataset",)

@@ -13,6 +13,7 @@ from studio.api import (
     pool,
     records,
     runs,
+    training,
     uploads,
 )
 
@@ -21,6 +22,7 @@ urlpatterns = [
     path("schema", document.Document.as_view(), name="schema"),
     path("presets", catalog.Presets.as_view(), name="presets"),
     path("teachers", catalog.Teachers.as_view(), name="teachers"),
+    path("teachers/train", training.TrainTeacher.as_view(), name="train-teacher"),
     path("teachers/<id:pk>", catalog.TeacherOne.as_view(), name="teacher"),
     path("teachers/<id:pk>/samples", catalog.TeacherSamples.as_view(), name="teacher-samples"),
     path("datasets", catalog.Datasets.as_view(), name="datasets"),

@@ -137,18 +137,19 @@ def _enter(job: Job, summary: dict[str, Any]) -> None:
         card = TeacherCard.model_validate(summary["card"])
         dataset = Dataset.objects.filter(pk=job.spec["dataset"]).first()
         facts |= {"reference": str(folder), "description": card.description, "dataset": dataset}
-        created = _enter_once(Teacher, card, facts)
+        created = enter_once(Teacher, card, facts)
     else:
         described = DatasetCard.model_validate(summary["card"])
         facts |= {"reference": described.reference, "samples": str(folder / SAMPLES)}
-        created = _enter_once(Dataset, described, facts)
+        created = enter_once(Dataset, described, facts)
     if not created:
         transaction.on_commit(lambda: remove_entry_files(folder.name))
     if (name := job.spec.get("upload")) is not None:
         transaction.on_commit(lambda: upload_path(name).unlink(missing_ok=True))
 
 
-def _enter_once(model: type[Entry], card: TeacherCard | DatasetCard, facts: dict[str, Any]) -> bool:
+def enter_once(model: type[Entry], card: TeacherCard | DatasetCard, facts: dict[str, Any]) -> bool:
+    """False where the same content stands in the catalogue already."""
     more = {"card": card.model_dump(mode="json"), "licence": card.licence[:500], "source": card.source}
     _, created = model._default_manager.get_or_create(sha256=card.sha256, defaults={**facts, **more})
     return created

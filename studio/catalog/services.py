@@ -67,9 +67,11 @@ def teacher_delete(teacher: Teacher, actor: User) -> None:
 
 
 def dataset_delete(dataset: Dataset, actor: User) -> None:
-    """Delete a data set and the studio's copy of its file. Raises InUse naming the teachers, Conflict."""
+    """Delete a data set and the studio's copy of its file. Raises InUse naming the teachers and runs, Conflict."""
     titles = dataset.teachers.order_by("pk").values_list("title", flat=True)
-    _delete(dataset, [f"the teacher {title}" for title in titles], actor)
+    names = dataset.runs.order_by("pk").values_list("name", flat=True)
+    users = [f"the teacher {title}" for title in titles] + [f"the run {name}" for name in names]
+    _delete(dataset, users, actor)
 
 
 def _delete(entry: Entry, users: list[str], actor: User) -> None:

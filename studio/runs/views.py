@@ -13,6 +13,7 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.middleware import HtmxDetails
@@ -58,7 +59,9 @@ def list_runs(request: HtmxRequest) -> HttpResponse:
 def new_run(request: HttpRequest) -> HttpResponse:
     """The form, and launching what it says."""
     require(may_create(request.user), "launch runs")
-    origin = _origin(request)
+    origin = origin_of(request)
+    if origin and origin.dataset:
+        return redirect(f"{reverse('runs:new-teacher')}?clone={origin.pk}")
     preset = _preset(request, origin)
     teacher = request.GET.get("teacher", "").replace("\0", "")  # PostgreSQL refuses NUL in a text
     if request.method == "POST":
@@ -91,7 +94,7 @@ def _launch(request: HttpRequest, form: NewRunForm, preset: Preset) -> Run | Non
     return None
 
 
-def _origin(request: HttpRequest) -> Run | None:
+def origin_of(request: HttpRequest) -> Run | None:
     """The run whose settings the form starts with, where `clone` names one."""
     number = request.POST.get("clone") or request.GET.get("clone") or ""
     if not number:
@@ -104,7 +107,7 @@ def _origin(request: HttpRequest) -> Run | None:
 def _first_estimate(form: NewRunForm, preset: Preset, origin: Run | None) -> Estimate:
     if form.is_bound:
         return _estimate(form)
-    if origin:
+    if origin and origin.teacher:
         return estimate(parse_spec(form.start), origin.teacher)
     return _estimate_preset(preset, str(form["teacher"].value() or ""))
 
@@ -186,4 +189,4 @@ def download_log(request: HttpRequest, pk: int) -> StreamingHttpResponse:
 
 
 def _run(pk: int) -> Run:
-    return get_object_or_404(Run.objects.select_related("job__owner", "teacher", "group"), pk=pk)
+    return get_object_or_404(Run.objects.select_related("job__owner", "teacher", "dataset", "group"), pk=pk)

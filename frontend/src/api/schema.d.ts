@@ -837,6 +837,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/teachers/train": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Launch a run that trains a teacher, which then stands in the catalogue. `Location` is the run's address. */
+        post: operations["teachers_train_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/uploads": {
         parameters: {
             query?: never;
@@ -1062,11 +1079,20 @@ export interface components {
             best_step: number | null;
             /** Format: date-time */
             created: string;
+            /** @description What a teacher is trained on; empty where one is distilled. */
+            dataset_title: string;
             /** @description Its group's number. */
             group?: number | null;
             /** @description The figure its data set is judged by first: frechet, sliced_wasserstein … */
             headline: string;
             id: number;
+            /**
+             * @description distil: a student of a teacher; pretrain: a teacher on a data set.
+             *
+             *     * `distil` - distil
+             *     * `pretrain` - pretrain
+             */
+            kind: components["schemas"]["Kind0a6Enum"];
             name: string;
             objective: string;
             /** @description The newest values of its other figures. */
@@ -1078,7 +1104,7 @@ export interface components {
             step: number;
             /**
              * Format: double
-             * @description The student's newest value of it.
+             * @description Newest value of it of the student, or of the teacher in training.
              */
             student_figure: number | null;
             tags: string[];
@@ -1087,6 +1113,7 @@ export interface components {
              * @description The teacher's.
              */
             teacher_figure: number | null;
+            /** @description Empty where a teacher is trained. */
             teacher_title: string;
             total_steps: number;
         };
@@ -1259,7 +1286,7 @@ export interface components {
             /** @description The figure that the cells are judged by. */
             headline: string;
             readonly id: number;
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["Kind098Enum"];
             members: components["schemas"]["RunSummary"][];
             name: string;
             owner: string;
@@ -1272,7 +1299,7 @@ export interface components {
             /** Format: date-time */
             readonly created_at: string;
             readonly id: number;
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["Kind098Enum"];
             name: string;
             owner: string;
             /** @description How many. */
@@ -1333,11 +1360,17 @@ export interface components {
             what: string;
         };
         /**
+         * @description * `distil` - distil
+         *     * `pretrain` - pretrain
+         * @enum {string}
+         */
+        Kind0a6Enum: "distil" | "pretrain";
+        /**
          * @description * `sweep` - Sweep
          *     * `ablation` - Figure 2 ablation
          * @enum {string}
          */
-        KindEnum: "sweep" | "ablation";
+        Kind098Enum: "sweep" | "ablation";
         /** @description With its address, this once. */
         LinkMade: {
             /** Format: date-time */
@@ -1401,7 +1434,7 @@ export interface components {
         NewCloneRequest: {
             /** @description Empty: the run's, and “copy”. */
             name?: string;
-            /** @description Settings that differ from the preset's. The names are those of the New run form. */
+            /** @description Settings that differ from the standard. The names are those of the form. */
             settings?: {
                 /** @description Images in each update. In images. */
                 batch_size?: number;
@@ -1635,13 +1668,13 @@ export interface components {
             base_run?: number;
             /** @description Of an ablation: with Diff-Instruct beside the figure's eight cells. */
             diff_instruct?: boolean;
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["Kind098Enum"];
             /** @description Empty: kind and preset. */
             name?: string;
             preset: components["schemas"]["PresetEnum"];
             /** @description Without: 0. */
             seeds?: number[];
-            /** @description Settings that differ from the preset's. The names are those of the New run form. */
+            /** @description Settings that differ from the standard. The names are those of the form. */
             settings?: {
                 /** @description Images in each update. In images. */
                 batch_size?: number;
@@ -1834,7 +1867,7 @@ export interface components {
             /** @description Empty: a default. */
             name?: string;
             preset: components["schemas"]["PresetEnum"];
-            /** @description Settings that differ from the preset's. The names are those of the New run form. */
+            /** @description Settings that differ from the standard. The names are those of the form. */
             settings?: {
                 /** @description Images in each update. In images. */
                 batch_size?: number;
@@ -2010,6 +2043,108 @@ export interface components {
              *     * `admin` - Everything, people included
              */
             scope: components["schemas"]["ScopeEnum"];
+        };
+        /** @description A data set, and settings that differ from what suits it. */
+        NewTrainingRequest: {
+            /** @description Reference of a data set in the catalogue. */
+            dataset: string;
+            /** @description Of run and teacher; empty: a default. */
+            name?: string;
+            /** @description Settings that differ from the standard. The names are those of the form. */
+            settings?: {
+                /** @description Images in each update. In images. */
+                batch_size?: number;
+                /** @description Condition on the class. */
+                conditional?: boolean;
+                /**
+                 * @description Where to train; auto takes a GPU where there is one.
+                 * @enum {string}
+                 */
+                device?: "auto" | "cpu" | "cuda";
+                /** @description Dropout in training. */
+                dropout?: number;
+                /** @description Half-life of the average; 0 switches it off. In kimg. */
+                "ema.half_life_kimg"?: number;
+                /** @description Limits the half-life to this share of the images seen so far; 0 means no ramp-up. */
+                "ema.ramp_up"?: number;
+                /** @description Evaluate during the run; 0 means only at the end. In iterations. */
+                "evaluation.every"?: number;
+                /** @description Images by which the finished teacher is measured; the figures go into its card. In images. */
+                "evaluation.final_samples"?: number;
+                /** @description Images for each evaluation during the run. In images. */
+                "evaluation.samples"?: number;
+                /** @description Steps of the Heun sampler (2·steps − 1 evaluations), for grids and figures. In steps. */
+                "evaluation.steps"?: number;
+                /** @description Updates. In iterations. */
+                iterations?: number;
+                /** @description Self-attention at the lowest resolution. */
+                "network.attention"?: boolean;
+                /** @description Width of each level, in units of the channels, as in 1, 2, 4; each level halves the resolution. */
+                "network.channel_mult"?: number[];
+                /** @description Width at full resolution. In channels. */
+                "network.model_channels"?: number;
+                /**
+                 * @description A U-Net for small images.
+                 * @enum {string}
+                 */
+                "network.model_type"?: "CompactUNet";
+                /** @description Residual blocks of each level. */
+                "network.num_blocks"?: number;
+                /**
+                 * @description EDM's.
+                 * @enum {string}
+                 */
+                "network.preconditioning"?: "edm";
+                /** @description Adam's decay of the first moment. */
+                "optimizer.beta1"?: number;
+                /** @description Adam's decay of the second moment. */
+                "optimizer.beta2"?: number;
+                /** @description Adam's term for numerical stability. */
+                "optimizer.epsilon"?: number;
+                /** @description Largest norm of the whole gradient, to which greater ones are scaled down; empty for none. */
+                "optimizer.gradient_clip"?: number | null;
+                /** @description Adam's step size. */
+                "optimizer.learning_rate"?: number;
+                /** @description Linear rise of the learning rate at the start; 0 for none. In iterations. */
+                "optimizer.warm_up"?: number;
+                /** @description Passes in which a batch goes through the networks, their gradients added up: less memory. In passes. */
+                "performance.accumulation"?: number;
+                /**
+                 * @description Keep the channels of a pixel together in memory; auto: on where it pays.
+                 * @enum {string}
+                 */
+                "performance.channels_last"?: "auto" | "on" | "off";
+                /**
+                 * @description Compile the networks with torch.compile: a slow start, faster iterations; auto: on where it pays.
+                 * @enum {string}
+                 */
+                "performance.compile"?: "auto" | "on" | "off";
+                /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
+                "performance.gradient_checkpointing"?: boolean;
+                /** @description Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. Say more where large batches keep many activations. In GiB. */
+                "performance.memory_gib"?: number | null;
+                /**
+                 * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.
+                 * @enum {string}
+                 */
+                "performance.precision"?: "fp32" | "bf16" | "fp16";
+                /** @description Save a checkpoint from which the run can resume. In iterations. */
+                "schedule.checkpoint_every"?: number;
+                /** @description Keep the checkpoint with the lowest Fréchet distance, too. */
+                "schedule.keep_best"?: boolean;
+                /** @description Keep the checkpoints of every so many iterations, too; 0 keeps none for that reason. In iterations. */
+                "schedule.keep_every"?: number;
+                /** @description The newest checkpoints to keep; older ones are removed. In checkpoints. */
+                "schedule.keep_last"?: number;
+                /** @description Images in the sample grid. In images. */
+                "schedule.sample_count"?: number;
+                /** @description Draw the sample grid. In iterations. */
+                "schedule.samples_every"?: number;
+                /** @description Seed of all randomness. */
+                seed?: number;
+                /** @description CPU threads; empty means one for each core. In threads. */
+                threads?: number | null;
+            };
         };
         NewUploadRequest: {
             /** @description The file's name, for people. */
@@ -2448,6 +2583,10 @@ export interface components {
             cell: string;
             /** Format: date-time */
             created: string;
+            /** @description Reference of what a teacher is trained on, or null. */
+            dataset: string | null;
+            /** @description What a teacher is trained on; empty where one is distilled. */
+            dataset_title: string;
             device: string;
             /** Format: date-time */
             finished: string | null;
@@ -2456,6 +2595,13 @@ export interface components {
             /** @description The figure its data set is judged by first: frechet, sliced_wasserstein … */
             headline: string;
             id: number;
+            /**
+             * @description distil: a student of a teacher; pretrain: a teacher on a data set.
+             *
+             *     * `distil` - distil
+             *     * `pretrain` - pretrain
+             */
+            kind: components["schemas"]["Kind0a6Enum"];
             name: string;
             notes: string;
             objective: string;
@@ -2482,17 +2628,18 @@ export interface components {
             step: number;
             /**
              * Format: double
-             * @description The student's newest value of it.
+             * @description Newest value of it of the student, or of the teacher in training.
              */
             student_figure: number | null;
             tags: string[];
-            /** @description Reference. */
-            teacher: string;
+            /** @description Reference; null where a teacher is trained. */
+            teacher: string | null;
             /**
              * Format: double
              * @description The teacher's.
              */
             teacher_figure: number | null;
+            /** @description Empty where a teacher is trained. */
             teacher_title: string;
             total_steps: number;
             worker: string;
@@ -2511,11 +2658,20 @@ export interface components {
             archived: boolean;
             /** Format: date-time */
             created: string;
+            /** @description What a teacher is trained on; empty where one is distilled. */
+            dataset_title: string;
             /** @description Its group's number. */
             group?: number | null;
             /** @description The figure its data set is judged by first: frechet, sliced_wasserstein … */
             headline: string;
             id: number;
+            /**
+             * @description distil: a student of a teacher; pretrain: a teacher on a data set.
+             *
+             *     * `distil` - distil
+             *     * `pretrain` - pretrain
+             */
+            kind: components["schemas"]["Kind0a6Enum"];
             name: string;
             objective: string;
             owner: string;
@@ -2525,7 +2681,7 @@ export interface components {
             step: number;
             /**
              * Format: double
-             * @description The student's newest value of it.
+             * @description Newest value of it of the student, or of the teacher in training.
              */
             student_figure: number | null;
             tags: string[];
@@ -2534,6 +2690,7 @@ export interface components {
              * @description The teacher's.
              */
             teacher_figure: number | null;
+            /** @description Empty where a teacher is trained. */
             teacher_title: string;
             total_steps: number;
         };
@@ -6471,6 +6628,11 @@ export interface operations {
                 /** @description Number of a group. */
                 group?: number;
                 /**
+                 * @description * `distil` - distil
+                 *     * `pretrain` - pretrain
+                 */
+                kind?: "distil" | "pretrain";
+                /**
                  * @description * `sim` - sim
                  *     * `sid` - sid
                  *     * `diff_instruct` - diff_instruct
@@ -8838,6 +9000,119 @@ export interface operations {
             };
             /** @description There is no such thing, or no such page. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    teachers_train_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Of your choice. The same request with the same key, within a day, creates once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTrainingRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
