@@ -70,6 +70,8 @@ def _source(kind: str, checkpoint: Checkpoint | None, teacher: Teacher | None, s
         raise StudyRefused(
             f"The checkpoint of step {checkpoint.step} is no longer there: choose another.", "checkpoint"
         )
+    if checkpoint.run.teacher is None:
+        raise StudyRefused("This run trains a teacher: take the teacher that it becomes.", "checkpoint")
     _require_images(checkpoint.run.teacher, "checkpoint")
     return {"kind": kind, "checkpoint": checkpoint, "teacher": None, "steps": 18}
 

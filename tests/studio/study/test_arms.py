@@ -48,6 +48,13 @@ def test_a_checkpoint_that_is_gone_is_refused(study: Study, user: Any, a_checkpo
     assert not study.arms.exists()
 
 
+def test_a_checkpoint_of_a_teachers_training_is_no_student(study: Study, user: Any, a_checkpoint: Checkpoint) -> None:
+    a_checkpoint.run.teacher = None
+    with pytest.raises(StudyRefused, match="This run trains a teacher"):
+        arm_set(study, user, position=0, kind="checkpoint", checkpoint=a_checkpoint)
+    assert not study.arms.exists()
+
+
 def test_points_in_the_plane_are_refused(study: Study, user: Any) -> None:
     card = read_card("bundled:two-moons")
     toy = Teacher.objects.create(reference="bundled:two-moons", title="Two moons", card=card.model_dump(mode="json"))
