@@ -2,6 +2,7 @@ import "uplot/dist/uPlot.min.css";
 import "./styles/index.css";
 import { ApiReference } from "./elements/api-reference.ts";
 import { CompareSamples } from "./elements/compare-samples.ts";
+import { CopyText } from "./elements/copy-text.ts";
 import { CurveSet } from "./elements/curve-set.ts";
 import { ChartControls } from "./elements/chart-controls.ts";
 import { ImageReview } from "./elements/image-review.ts";
@@ -28,6 +29,7 @@ startRequests();
 startTimes();
 
 customElements.define("api-reference", ApiReference);
+customElements.define("copy-text", CopyText);
 customElements.define("runs-live", RunsLive);
 customElements.define("spec-form", SpecForm);
 customElements.define("upload-form", UploadForm);

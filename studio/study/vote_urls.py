@@ -1,6 +1,11 @@
 """The addresses of participants, below /vote/."""
 
-from django.urls.resolvers import URLPattern
+from django.urls import path
+
+from studio.study import voting
 
 app_name = "vote"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("<str:token>/", voting.vote, name="page"),
+    path("<str:token>/images/<uuid:key>.png", voting.image, name="image"),
+]
