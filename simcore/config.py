@@ -240,18 +240,9 @@ class EmaSpec(Spec):
 Switch = Literal["auto", "on", "off"]
 
 
-class PerformanceSpec(Spec):
-    """How an update is computed: speed and memory, not what is learnt."""
+class ComputeSpec(Spec):
+    """How an update of one network is computed: speed and memory, not what is learnt."""
 
-    devices: int = setting(
-        1,
-        ge=1,
-        le=1024,
-        help="Training processes, each with a device of its own; every batch is divided among them.",
-        unit="devices",
-        source="ours",
-        label="Devices",
-    )
     accumulation: int = setting(
         1,
         ge=1,
@@ -295,6 +286,20 @@ class PerformanceSpec(Spec):
         help="Compile the networks with torch.compile: a slow start, faster iterations; auto: on where it pays.",
         source="ours",
         label="Compile",
+    )
+
+
+class PerformanceSpec(ComputeSpec):
+    """How a distillation's updates are computed."""
+
+    devices: int = setting(
+        1,
+        ge=1,
+        le=1024,
+        help="Training processes, each with a device of its own; every batch is divided among them.",
+        unit="devices",
+        source="ours",
+        label="Devices",
     )
     share_samples: bool = setting(
         False,

@@ -41,7 +41,8 @@ class Batch:
         size = len(self.t) // count
         rows = slice(number * size, (number + 1) * size)
         labels = None if self.labels is None else self.labels[rows]
-        return Batch(self.latents[rows], labels, self.t[rows], self.noise[rows])
+        images = None if self.images is None else self.images[rows]
+        return Batch(self.latents[rows], labels, self.t[rows], self.noise[rows], images)
 
 
 class Distillation:

@@ -1,166 +1,208 @@
-"""Train a teacher by denoising score matching (EDM) and write it as a teacher folder."""
+"""Train a teacher by denoising score matching (EDM): the networks, one update of them, and the run's events."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save as save_tensors
+from torch import Tensor
 
-from simcore.checkpoint import write_atomically
-from simcore.config import EvaluationSpec
-from simcore.datasets import Dataset, for_training
+from simcore.checkpoint import CheckpointError, StoredState
+from simcore.control import Control
+from simcore.datasets import Dataset, for_training, load_dataset
+from simcore.distillation import Batch
+from simcore.distributed import World
 from simcore.ema import average_copy, ema_decay, update_average
-from simcore.evaluation import has_evaluator, open_evaluator, teacher_source
-from simcore.figures import POINT_SETS, figures_of
+from simcore.evaluation import teacher_source
+from simcore.events import Event, Log
 from simcore.noise import draw_times, sigma_range
 from simcore.objectives import denoising_loss
-from simcore.point_sets import POINT_SHAPE
-from simcore.preconditioning import EDMPrecond
-from simcore.pretrain_config import PretrainSpec
+from simcore.pretrain_config import PretrainSpec, denoiser_config
+from simcore.resolve import resolve_pretraining
 from simcore.sampling import one_hot
 from simcore.seeds import generator_for
-from simcore.teacher_card import TeacherCard, TeacherEvaluation
+from simcore.teacher_card import TeacherEvaluation
 from simcore.teachers import build_denoiser
+from simcore.trained_teacher import Origin, write_teacher
+from simcore.training_loop import Stage, TrainingLoop, prepare_torch
+from simcore.updates import Trainee, TrainingError, checkpoint_blocks
 from simcore.weighting import WEIGHTINGS
 
 
-def denoiser_config(spec: PretrainSpec, data: Dataset) -> dict[str, Any]:
-    """What `build_denoiser` takes for this spec and data set. Raises ValueError where they do not go together."""
-    channels, side, width = data.image_shape
-    if side != width:
-        raise ValueError(f"the network takes square images; those of data set '{data.name}' are {width}×{side}")
-    if spec.conditional and not data.classes:
-        raise ValueError(f"data set '{data.name}' has no labels: train without them by --set conditional=false")
-    return {
-        "img_resolution": side,
-        "img_channels": channels,
-        "label_dim": data.classes if spec.conditional else 0,
-        **spec.network.model_dump(mode="json"),
-    }
+def pretrain(
+    spec: PretrainSpec, run_dir: Path, control: Control, resume: Path | None = None, *, teacher: Path, origin: Origin
+) -> Iterator[Event]:
+    """Train a teacher: yields events as they happen, the last one Finished or Stopped.
+
+    spec: resolved. run_dir: where samples and checkpoints go. resume: a checkpoint of the same run; training goes on
+    bitwise as if it had never stopped. teacher: the folder of the finished teacher, whose card is in the summary.
+    What is trained is the "student" of samples and evaluations: its moving average, by Heun's sampler. Raises
+    SpecError, DatasetError, TrainingError, CheckpointError, OSError.
+    """
+    yield from _Run(spec, run_dir, control, resume, teacher, origin).events()
 
 
-def pretrain(spec: PretrainSpec, data: Dataset) -> Iterator[tuple[int, float, EDMPrecond]]:
-    """Train on the training split. Yields (finished iterations, loss, the averaged denoiser) after each update."""
-    config = denoiser_config(spec, data)
-    train = for_training(data.train)
-    torch.manual_seed(spec.seed)  # weights and dropout
-    denoiser = build_denoiser({**config, "dropout": spec.dropout} if spec.dropout else config).train()
-    average = average_copy(build_denoiser(config))
-    average.load_state_dict(denoiser.state_dict())
-    adam = spec.optimizer
-    optimizer = torch.optim.Adam(denoiser.parameters(), betas=(adam.beta1, adam.beta2), eps=adam.epsilon)
-    generator = generator_for(spec.seed, "pretraining")
-    time, weighting = spec.network.loss
-    for step in range(spec.iterations):
-        rate = adam.learning_rate * min(1.0, (step + 1) / max(adam.warm_up, 1)) * (1 - step / spec.iterations)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        chosen = torch.randint(len(train), (spec.batch_size,), generator=generator)
-        batch = train.batch(chosen)
-        labels = None if train.labels is None else one_hot(train.labels[chosen], config["label_dim"])
-        t = draw_times(time, len(batch), sigma_range(denoiser), generator)
-        noise = torch.randn(batch.shape, generator=generator)
-        loss = denoising_loss(denoiser, batch, t, noise, labels, WEIGHTINGS[weighting]).mean()
-        if not loss.isfinite():
-            raise ValueError(f"the loss is not finite in iteration {step + 1}: try a smaller learning rate")
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if adam.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(denoiser.parameters(), adam.gradient_clip)
-        optimizer.step()
-        update_average(average, denoiser, ema_decay(spec.ema, step * spec.batch_size, spec.batch_size))
-        yield step + 1, float(loss.item()), average
+class Pretraining:
+    """The denoiser in training, its average, the optimiser and the random states. `spec` must be resolved.
 
+    The batches are drawn on the CPU, from the training split, and so are the same on every device.
+    """
 
-def write_teacher(out: Path, spec: PretrainSpec, data: Dataset, denoiser: EDMPrecond, command: str) -> TeacherCard:
-    """Measure the teacher where an extractor is bundled; write its weights, `teacher.json` and `README.md`."""
-    config = denoiser_config(spec, data)
-    content = save_tensors(denoiser.state_dict())
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "teacher.safetensors", content)
-    kind = "points" if data.image_shape == POINT_SHAPE else "images"
-    card = TeacherCard(
-        name=data.name,
-        title=_title(data.name, config["img_resolution"]),
-        description=f"Denoiser trained on the training split of {data.name} ({len(data.train):,} {kind}).",
-        dataset=data.reference,
-        licence=data.licence,
-        source=data.source,
-        parameters=sum(p.numel() for p in denoiser.parameters()),
-        sha256=hashlib.sha256(content).hexdigest(),
-        config=config,
-        command=command,
-        evaluation=_evaluate(denoiser, data, config["label_dim"], spec.evaluation_samples),
-    )
-    write_atomically(out / "teacher.json", (card.model_dump_json(indent=2) + "\n").encode())
-    share = len(data.heldout) / (len(data.train) + len(data.heldout))
-    write_atomically(out / "README.md", readme(card, spec, f"{100 * share:.0f} %").encode())
-    return card
-
-
-def _title(dataset: str, side: int) -> str:
-    if dataset in POINT_SETS:
-        return f"{dataset.replace('-', ' ').title()}, points in the plane"
-    return f"{'MNIST' if dataset == 'mnist' else dataset[:1].upper() + dataset[1:]}, {side}×{side}"
-
-
-def _evaluate(denoiser: EDMPrecond, data: Dataset, label_dim: int, samples: int) -> TeacherEvaluation | None:
-    if not has_evaluator(data.reference):
-        return None
-    evaluator = open_evaluator(data.reference)
-    steps = EvaluationSpec().teacher_steps
-    return TeacherEvaluation(
-        samples=samples,
-        steps=steps,
-        extractor_sha256=evaluator.extractor_sha256,
-        values=evaluator.measure(teacher_source(denoiser, data.image_shape, label_dim, steps), samples),
-    )
-
-
-def readme(card: TeacherCard, spec: PretrainSpec, heldout: str = "20 %") -> str:
-    """The model card: training, quality, licences."""
-    figures = "Not measured: no feature extractor is bundled for this data set."
-    if card.evaluation is not None:
-        measured, features = (
-            card.evaluation,
-            ", in the bundled extractor's features" if card.evaluation.extractor_sha256 else "",
+    def __init__(self, spec: PretrainSpec, data: Dataset) -> None:
+        self.spec, self.world, self.step = spec, World(), 0
+        self.config = denoiser_config(spec, data.image_shape, data.classes, f"data set '{data.name}'")
+        self.data = for_training(data.train)
+        self.device = self.world.device(spec.device)
+        torch.manual_seed(spec.seed)  # weights and dropout
+        dropout = {"dropout": spec.dropout} if spec.dropout else {}
+        network = build_denoiser({**self.config, **dropout}).train()
+        self.average = average_copy(build_denoiser(self.config))
+        self.average.load_state_dict(network.state_dict())
+        self._dropout_state = self._global_state()
+        layout = torch.channels_last if spec.performance.channels_last == "on" else torch.preserve_format
+        for part in (network, self.average):
+            part.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        if spec.performance.gradient_checkpointing:
+            checkpoint_blocks(network)
+        self.denoiser = Trainee(
+            "denoiser",
+            network,
+            spec.optimizer,
+            spec.performance,
+            self.world,
+            decay_over=spec.iterations,
+            fused=self.device.type == "cuda",  # on a CPU PyTorch's plain Adam made the bundled teachers
         )
-        lines = [
-            f"* {figure.help}: {figure.show(measured.values[figure.name])}"
-            for figure in figures_of(card.dataset)
-            if figure.name in measured.values
-        ]
-        figures = "\n".join(
-            [
-                f"{measured.samples:,} samples{' with balanced classes' if card.label_dim else ''}, "
-                f"{measured.steps}-step Heun ({2 * measured.steps - 1} evaluations){features}:\n",
-                *lines,
-            ]
+        self.generator = generator_for(spec.seed, "pretraining")
+
+    def advance(self) -> dict[str, float]:
+        """One update and the average. Returns its metrics; raises TrainingError, DatasetError."""
+        weighting = WEIGHTINGS[self.spec.network.loss[1]]
+
+        def loss(part: Batch) -> Tensor:
+            assert part.images is not None
+            return denoising_loss(
+                self.denoiser.training_denoiser, part.images, part.t, part.noise, part.labels, weighting
+            )
+
+        self._set_global_state(self._dropout_state)
+        values = self.denoiser.update(self.step + 1, self._draw(), loss)
+        self._dropout_state = self._global_state()
+        decay = ema_decay(self.spec.ema, self.step * self.spec.batch_size, self.spec.batch_size)
+        update_average(self.average, self.denoiser.network, decay)
+        self.step += 1
+        return values
+
+    def _draw(self) -> list[Batch]:
+        """A fresh batch, in parts of one size."""
+        count, generator = self.spec.batch_size, self.generator
+        chosen = torch.randint(len(self.data), (count,), generator=generator)
+        images = self.data.batch(chosen)
+        labels = None if self.data.labels is None else one_hot(self.data.labels[chosen], self.config["label_dim"])
+        t = draw_times(self.spec.network.loss[0], count, sigma_range(self.average), generator)
+        noise = torch.randn(images.shape, generator=generator)
+        labels = None if labels is None else labels.to(self.device)
+        images, t, noise = (values.to(self.device) for values in (images, t, noise))
+        passes = self.spec.performance.accumulation
+        return [Batch(noise, labels, t, noise, images).part(number, passes) for number in range(passes)]
+
+    def _global_state(self) -> Tensor:
+        """Of the generator that dropout draws from."""
+        return torch.cuda.get_rng_state() if self.device.type == "cuda" else torch.get_rng_state()
+
+    def _set_global_state(self, state: Tensor) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state)
+        else:
+            torch.set_rng_state(state)
+
+    def state(self) -> StoredState:
+        """Everything that the next iteration depends on. Raises TrainingError where weights are not finite."""
+        average = {f"ema.{key}": value for key, value in self.average.state_dict().items()}
+        tensors = {"random_state": self.generator.get_state(), "dropout_state": self._dropout_state, **average}
+        tensors |= self.denoiser.tensors()
+        if not all(value.isfinite().all() for value in tensors.values()):
+            raise TrainingError(self.step, "weights")
+        facts = {
+            "spec": self.spec.model_dump(mode="json"),
+            "step": self.step,
+            "images": len(self.data),
+            "scaling": self.denoiser.scaling(),
+        }
+        return StoredState(tensors, facts)
+
+    def restore(self, stored: StoredState) -> None:
+        """Go on from a stored state. Raises CheckpointError where it does not fit, or the data set has changed."""
+        try:
+            if stored.facts["images"] != len(self.data):
+                raise CheckpointError(
+                    f"the data set has changed: the checkpoint's has {stored.facts['images']:,} training images, "
+                    f"this one {len(self.data):,}"
+                )
+            self.average.load_state_dict(stored.part("ema"))
+            weights, optimizer = stored.part("denoiser"), stored.part("denoiser_optimizer")
+            self.denoiser.restore(weights, optimizer, stored.facts["scaling"])
+            self.generator.set_state(stored.tensors["random_state"])
+            self._dropout_state = stored.tensors["dropout_state"]
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(f"the checkpoint does not fit this run: {error}") from None
+        self.step = int(stored.facts["step"])
+
+
+class _Run(TrainingLoop):
+    """A teacher in training: the "student" of the run's samples and evaluations."""
+
+    def __init__(
+        self, spec: PretrainSpec, run_dir: Path, control: Control, resume: Path | None, teacher: Path, origin: Origin
+    ) -> None:
+        prepare_torch(spec)
+        self.spec, self.teacher, self.origin = spec, teacher, origin
+        self.data = load_dataset(spec.dataset)
+        self.run = Pretraining(spec, self.data)
+        super().__init__(spec, run_dir, control, self.run, self.data.reference)
+        if resume is not None:
+            self.resume(resume)
+        shape, label_dim = self.data.image_shape, self.run.config["label_dim"]
+        self.student = teacher_source(self.run.average, shape, label_dim, spec.evaluation.steps)
+
+    def resolved(self, stored: PretrainSpec) -> PretrainSpec:
+        return resolve_pretraining(stored)
+
+    def comparable(self, spec: PretrainSpec) -> PretrainSpec:
+        return spec  # the learning rate depends on the number of iterations
+
+    def notes(self) -> Iterator[Event]:
+        yield Log(message=f"{self.data}.")
+
+    def stages(self) -> list[tuple[str, Stage]]:
+        step, last = self.run.step, self.run.step == self.spec.iterations
+        stages: list[tuple[str, Stage]] = []
+        if last or step % self.spec.schedule.samples_every == 0:
+            stages.append(("samples", lambda: self.samples("student", self.student)))
+        settings = self.spec.evaluation
+        if self.evaluator is not None and last:
+            stages.append(("student", lambda: self.evaluate_student("student", settings.final_samples)))
+        elif self.evaluator is not None and step and settings.every and step % settings.every == 0:
+            stages.append(("student", lambda: self.evaluate_student("student", settings.samples)))
+        return stages
+
+    def summary(self) -> dict[str, Any]:
+        """Writes the teacher first: its card is in it."""
+        card = write_teacher(
+            self.teacher, self.spec, self.data, self.run.average, self.run.config, self._evaluation(), self.origin
         )
-    (time, weighting), rate = spec.network.loss, spec.optimizer.learning_rate
-    return f"""# {card.title}: a diffusion teacher
+        figures = {f"student_{name}": value for name, value in self.figures.get("student", {}).items()}
+        facts = {"iterations": self.run.step, "seed": self.spec.seed, **figures, **self.times()}
+        return facts | {"card": card.model_dump(mode="json")}
 
-{card.description} {card.parameters:,} parameters, preconditioning {spec.network.preconditioning},
-{"class-conditional" if card.label_dim else "unconditional"}.
-
-## Training
-
-Denoising loss, noise levels {time.law}, weight {weighting}, Adam, learning rate {rate} with warm-up over
-{spec.optimizer.warm_up} iterations and linear decay, batch {spec.batch_size}, {spec.iterations:,} iterations,
-dropout {spec.dropout}, seed {spec.seed}; the moving average of the weights is kept.
-The held-out {"points" if card.image_shape == POINT_SHAPE else "images"} ({heldout}) were never seen.
-
-Reproduce: `{card.command}`
-
-## Quality
-
-{figures}
-
-## Licence
-
-Weights: {card.licence}. {card.source}.
-"""
+    def _evaluation(self) -> TeacherEvaluation | None:
+        if self.evaluator is None:
+            return None
+        return TeacherEvaluation(
+            samples=self.spec.evaluation.final_samples,
+            steps=self.spec.evaluation.steps,
+            extractor_sha256=self.evaluator.extractor_sha256,
+            values=self.figures["student"],
+        )

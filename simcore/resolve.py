@@ -6,9 +6,13 @@ import math
 import os
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
-from simcore.config import PerformanceSpec, RunSpec, SpecError, Switch, TimeSpec
+from simcore.config import ComputeSpec, RunSpec, SpecError, Switch, TimeSpec
+from simcore.pretrain_config import PretrainSpec
 from simcore.teacher_card import TeacherCard
+
+Compute = TypeVar("Compute", bound=ComputeSpec)
 
 PSEUDO_HUBER_FACTOR = 0.00054
 
@@ -35,7 +39,14 @@ def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
     )
 
 
-def _performance(given: PerformanceSpec, device: str) -> PerformanceSpec:
+def resolve_pretraining(spec: PretrainSpec) -> PretrainSpec:
+    """The spec with threads, device and switches written out. Raises SpecError where they do not go together."""
+    device = spec.device if spec.device != "auto" else "cuda" if has_cuda() else "cpu"
+    chosen = {"threads": spec.threads or available_cores(), "device": device}
+    return spec.model_copy(update={**chosen, "performance": _performance(spec.performance, device)})
+
+
+def _performance(given: Compute, device: str) -> Compute:
     """With every switch on or off: measured on a CPU (docs/benchmarks.md), for a GPU as PyTorch advises."""
     if given.precision == "fp16" and device != "cuda":
         raise SpecError({"performance.precision": f"fp16 needs a GPU (device is {device}); use bf16 or fp32"})

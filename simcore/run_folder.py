@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from simcore.config import RunSpec
+from simcore.config import Spec
 from simcore.events import Event, Finished, Metrics, event_line, parse_event
+
+SpecType = TypeVar("SpecType", bound=Spec)
 
 
 class EventLog:
@@ -50,17 +52,17 @@ class EventLog:
         return next((event.summary for event in reversed(self.read()) if isinstance(event, Finished)), None)
 
 
-def write_spec(run_dir: Path, spec: RunSpec) -> None:
+def write_spec(run_dir: Path, spec: Spec) -> None:
     """Store the run's specification. Raises OSError."""
     (run_dir / "spec.json").write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def read_spec(run_dir: Path) -> RunSpec | None:
-    """The folder's specification; None where it holds no run. Raises ValueError where it is damaged."""
+def read_spec(run_dir: Path, kind: type[SpecType]) -> SpecType | None:
+    """The folder's specification; None where it holds no run. Raises ValueError where it is damaged or another's."""
     path = run_dir / "spec.json"
     if not path.is_file():
         return None
     try:
-        return RunSpec.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except ValidationError:
         raise ValueError(f"{path} is not a readable run specification; choose another folder") from None

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from simcore.checkpoint import optimizer_tensors, restore_optimizer
-from simcore.config import OptimizerSpec, PerformanceSpec
+from simcore.config import ComputeSpec, OptimizerSpec
 from simcore.distributed import World
 from simcore.networks import blocks, compact_unet
 from simcore.objectives import Denoiser
@@ -40,13 +40,13 @@ def checkpoint_blocks(network: nn.Module) -> None:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
-def compiled(network: nn.Module, performance: PerformanceSpec) -> nn.Module:
+def compiled(network: nn.Module, performance: ComputeSpec) -> nn.Module:
     """The network, compiled where that is switched on. It shares its weights."""
     module: nn.Module = torch.compile(network) if performance.compile == "on" else network  # type: ignore[assignment]
     return module
 
 
-def in_precision(call: nn.Module, performance: PerformanceSpec, device: torch.device) -> Denoiser:
+def in_precision(call: nn.Module, performance: ComputeSpec, device: torch.device) -> Denoiser:
     """The denoiser with its inside in the chosen precision; input and output stay float32."""
     if performance.precision == "fp32":
         return call
@@ -64,10 +64,21 @@ class Trainee:
     """θ or ψ: `denoiser` calls it, `training_denoiser` calls it so that its gradients reach every process."""
 
     def __init__(
-        self, name: str, network: EDMPrecond, optimizer: OptimizerSpec, performance: PerformanceSpec, world: World
+        self,
+        name: str,
+        network: EDMPrecond,
+        optimizer: OptimizerSpec,
+        performance: ComputeSpec,
+        world: World,
+        decay_over: int | None = None,
+        fused: bool = True,
     ) -> None:
+        """decay_over: iterations in which the learning rate falls linearly to 0, after its warm-up; None: it stays.
+
+        fused: Adam in one kernel, which rounds otherwise than PyTorch's plain one.
+        """
         self.name, self.network, self.world = name, network, world
-        self._settings = optimizer
+        self._settings, self._decay_over = optimizer, decay_over
         device = next(network.parameters()).device
         call = compiled(network, performance)
         self._parallel = world.parallel(network, call)
@@ -75,7 +86,7 @@ class Trainee:
         self.training_denoiser = in_precision(self._parallel, performance, device)
         betas = (float(optimizer.beta1), float(optimizer.beta2))
         rate, epsilon = optimizer.learning_rate, optimizer.epsilon
-        self.optimizer = torch.optim.Adam(network.parameters(), rate, betas, epsilon, fused=True)
+        self.optimizer = torch.optim.Adam(network.parameters(), rate, betas, epsilon, fused=fused)
         self._scaler = torch.amp.GradScaler(device.type, enabled=performance.precision == "fp16")
 
     def update(self, step: int, parts: Sequence[Part], loss_of: Callable[[Part], Tensor]) -> dict[str, float]:
@@ -99,10 +110,14 @@ class Trainee:
         if self._settings.gradient_clip and math.isfinite(norm):
             torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self._settings.gradient_clip, norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * min(1.0, step / max(self._settings.warm_up, 1))
+            group["lr"] = self._learning_rate(step)
         self._scaler.step(self.optimizer)
         self._scaler.update()
         return values
+
+    def _learning_rate(self, step: int) -> float:
+        rate = self._settings.learning_rate * min(1.0, step / max(self._settings.warm_up, 1))
+        return rate * (1 - (step - 1) / self._decay_over) if self._decay_over else rate
 
     def _check(self, step: int, values: dict[str, float]) -> None:
         loss, norm = f"{self.name}_loss", f"{self.name}_grad_norm"

@@ -170,6 +170,11 @@ SPECTACULAR_SETTINGS = {
         "studio.api.schema.close_bodies",
     ],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "StateEnum": "studio.jobs.lifecycle.JobState",
+        "WorkerStateEnum": "studio.api.pool.WORKER_STATES",
+        "DeliveryStateEnum": "studio.notifications.models.Delivery.State",
+    },
 }
 # The interactive reference's own files come from a package.
 WHITENOISE_USE_FINDERS = True
@@ -185,6 +190,7 @@ UPLOAD_LIMIT = ENVIRONMENT.upload_limit
 IMPORT_FOLDER = ENVIRONMENT.import_folder
 QUEUED_LIMIT = ENVIRONMENT.queued_limit
 WEBHOOK_PRIVATE = ENVIRONMENT.webhook_private
+PUBLIC_URL = ENVIRONMENT.public_url.rstrip("/")
 EMAIL_CONFIGURED = bool(ENVIRONMENT.email_url)
 if EMAIL_CONFIGURED:
     _mail = urlsplit(ENVIRONMENT.email_url)

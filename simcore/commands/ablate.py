@@ -16,8 +16,8 @@ from tqdm import tqdm
 from simcore.ablation import VARIED, Cell, outcome, plan, read_base, start, write_base
 from simcore.ablation_report import Report
 from simcore.commands.common import CommandError, add_settings, differences, with_settings
-from simcore.commands.distill import newest_good_checkpoint
 from simcore.commands.piped import EXIT_FAILED
+from simcore.commands.training import newest_good_checkpoint
 from simcore.config import RunSpec, parse_spec
 from simcore.events import Failed, Finished, Metrics, Started, Stopped, parse_event
 from simcore.presets import find_preset

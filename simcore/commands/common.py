@@ -7,11 +7,13 @@ import json
 from collections.abc import Iterable
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from simcore.config import SpecError
+from simcore.config import Spec, SpecError, parse_as
+
+SpecType = TypeVar("SpecType", bound=Spec)
 
 DATASET_HELP = (
     "a data set's name (digits, mnist, eight-gaussians, checkerboard, two-moons), or "
@@ -50,6 +52,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
         help="set one field of the specification, e.g. --set denoiser_optimizer.learning_rate=2e-4",
     )  # fmt: skip
+
+
+def read_spec_file(path: Path, kind: type[SpecType]) -> SpecType:
+    """A specification file. Raises CommandError, SpecError, OSError."""
+    try:
+        return parse_as(kind, json.loads(path.read_bytes()))
+    except json.JSONDecodeError as error:
+        raise CommandError(f"{path} is not JSON: {error}") from None
 
 
 def with_settings(data: dict[str, Any], settings: Iterable[str], overrides: dict[str, Any]) -> dict[str, Any]:

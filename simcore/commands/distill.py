@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import signal
 import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
-from simcore.commands.common import CommandError, add_settings, differences, with_settings
-from simcore.commands.piped import reason_of, run_piped
-from simcore.config import RunSpec, parse_spec
-from simcore.control import Control, InterruptControl, end_with_pipe
-from simcore.events import Checkpoint, Evaluation, Event, Failed, Finished, Log, Metrics, Started, Stopped
+from simcore.commands.common import CommandError, add_settings, read_spec_file, with_settings
+from simcore.commands.piped import run_piped
+from simcore.commands.training import newest_good_checkpoint, piped, run_on_terminal
+from simcore.config import RunSpec, parse_as
+from simcore.control import Control, end_with_pipe
+from simcore.events import Event
 from simcore.presets import find_preset
 from simcore.resolve import resolve
-from simcore.run_folder import EventLog, read_spec, write_spec
 from simcore.teacher_card import read_card
 from simcore.torchrun import become_torchrun, place
 
@@ -46,10 +43,12 @@ def run_distill(arguments: argparse.Namespace) -> int:
         # Before anything touches the pipes; what is wrong with the specification is said on them below.
         with contextlib.suppress(CommandError, ValueError, OSError):
             _spread(_spec(arguments))
-        return run_piped(partial(_piped, arguments))
+        given = partial(_spec, arguments)
+        return run_piped(lambda control: piped(given, arguments.out, _train, control, arguments.resume))
     if arguments.resume:
         raise CommandError("--resume goes with --pipe; without it the same command resumes by itself")
-    return _run_on_terminal(arguments)
+    spec = _spec(arguments)
+    return run_on_terminal(spec, arguments.out, _train, "distill", before=lambda: _spread(spec))
 
 
 def _spec(arguments: argparse.Namespace) -> RunSpec:
@@ -57,12 +56,9 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
     if arguments.preset:
         data = find_preset(arguments.preset).spec.model_dump(mode="json")
     else:
-        try:
-            data = parse_spec(json.loads(arguments.spec.read_bytes())).model_dump(mode="json")
-        except json.JSONDecodeError as error:
-            raise CommandError(f"{arguments.spec} is not JSON: {error}") from None
+        data = read_spec_file(arguments.spec, RunSpec).model_dump(mode="json")
     overrides = {"iterations": arguments.iterations, "seed": arguments.seed}
-    spec = parse_spec(with_settings(data, arguments.settings, overrides))
+    spec = parse_as(RunSpec, with_settings(data, arguments.settings, overrides))
     return resolve(spec, read_card(spec.teacher))
 
 
@@ -88,91 +84,7 @@ def _follow(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run_on_terminal(arguments: argparse.Namespace) -> int:
-    spec, run_dir = _spec(arguments), arguments.out
-    run_dir.mkdir(parents=True, exist_ok=True)
-    stored, log = read_spec(run_dir), EventLog(run_dir)
-    if stored is None:
-        write_spec(run_dir, spec)
-    elif differing := differences(stored, spec):
-        raise CommandError(f"{run_dir} holds a run with other settings ({', '.join(differing)}); choose another folder")
-    summary = log.summary()
-    if summary is None:
-        resume, step = newest_good_checkpoint(run_dir)
-        log.rewind(step)
-        _spread(spec)
-        summary = _show(_recorded(spec, run_dir, InterruptControl(), resume), spec)
-    if summary is None:
-        return 0
-    print(json.dumps(summary))
-    return 0
-
-
-def newest_good_checkpoint(run_dir: Path) -> tuple[Path | None, int | None]:
-    """The checkpoint to resume from and its step; damaged ones are reported and passed over."""
-    from simcore.checkpoint import CheckpointError, checkpoints_newest_first, read_checkpoint
-
-    for path in checkpoints_newest_first(run_dir):
-        try:
-            return path, int(read_checkpoint(path).facts["step"])
-        except CheckpointError as error:
-            print(f"warning: {error}; going on from the one before", file=sys.stderr)
-    return None, None
-
-
-def _recorded(spec: RunSpec, run_dir: Path, control: Control, resume: Path | None) -> Iterator[Event]:
-    """The run's events, each stored in its folder first. A failure becomes the last event, then is raised."""
+def _train(spec: RunSpec, run_dir: Path, control: Control, resume: Path | None) -> Iterator[Event]:
     from simcore.trainer import distill
 
-    log, step = EventLog(run_dir), 0
-    try:
-        for event in distill(spec, run_dir, control, resume):
-            step = getattr(event, "step", step)
-            log.append(event)
-            yield event
-    except Exception as error:
-        failed = Failed(step=getattr(error, "step", step), reason=reason_of(error), part=_part(error))
-        with contextlib.suppress(OSError):
-            log.append(failed)
-        yield failed
-        raise
-
-
-def _part(error: Exception) -> str:
-    return str(getattr(error, "part", "")) or type(error).__name__
-
-
-def _show(events: Iterator[Event], spec: RunSpec) -> dict[str, object] | None:
-    """Draw the progress bar. Returns the summary, None where the run was stopped."""
-    with tqdm(total=spec.iterations, unit="it", desc="distill", dynamic_ncols=True) as bar:
-        for event in events:
-            if isinstance(event, Started):
-                bar.n = bar.initial = event.step
-                bar.refresh()
-            elif isinstance(event, Metrics):
-                shown = {name: f"{event.values[name]:.3g}" for name in ("student_loss", "denoiser_loss")}
-                bar.set_postfix(shown, refresh=False)
-                bar.update()
-            elif isinstance(event, Evaluation):
-                figures = ", ".join(f"{name} {value:.4g}" for name, value in event.values.items())
-                bar.write(f"step {event.step}, {event.source}: {figures} ({event.samples} samples)", file=sys.stderr)
-            elif isinstance(event, Log):
-                bar.write(f"{event.level}: {event.message}", file=sys.stderr)
-            elif isinstance(event, Checkpoint):
-                bar.write(f"step {event.step}: {event.path}", file=sys.stderr)
-            elif isinstance(event, Stopped):
-                bar.write(f"stopped at step {event.step}; the same command goes on from there", file=sys.stderr)
-            elif isinstance(event, Finished):
-                return event.summary
-    return None
-
-
-def _piped(arguments: argparse.Namespace, control: Control) -> Iterator[Event]:
-    try:
-        spec = _spec(arguments)
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        write_spec(arguments.out, spec)
-    except (CommandError, ValueError, OSError) as error:
-        yield Failed(step=0, reason=str(error), part="specification")
-        return
-    yield from _recorded(spec, arguments.out, control, arguments.resume)
+    return distill(spec, run_dir, control, resume)

@@ -24,6 +24,8 @@ from studio.celery import LIGHT_QUEUE
 from studio.jobs.models import Job
 from studio.jobs.services import job_create
 
+LONGEST_NETWORK = 20_000  # characters of JSON
+
 
 @dataclass(frozen=True)
 class ImportFacts:
@@ -76,6 +78,12 @@ def _check_network(name: str, kind: str, network: dict[str, Any] | None) -> None
         raise Refused(f"{name} holds weights alone: say which network they belong to, as JSON.")
     if kind == "edm_pickle" and network is not None:
         raise Refused(f"{name} describes its network itself: leave the network's JSON out.")
+    try:
+        text = json.dumps(network, allow_nan=False)
+    except ValueError:
+        raise Refused("The network's JSON holds a number that is too large to be one.") from None
+    if len(text) > LONGEST_NETWORK or "\\u0000" in text:
+        raise Refused(f"The network's JSON has at most {LONGEST_NETWORK:,} characters, and no NUL.")
 
 
 class Import:
@@ -129,18 +137,19 @@ def _enter(job: Job, summary: dict[str, Any]) -> None:
         card = TeacherCard.model_validate(summary["card"])
         dataset = Dataset.objects.filter(pk=job.spec["dataset"]).first()
         facts |= {"reference": str(folder), "description": card.description, "dataset": dataset}
-        created = _enter_once(Teacher, card, facts)
+        created = enter_once(Teacher, card, facts)
     else:
         described = DatasetCard.model_validate(summary["card"])
         facts |= {"reference": described.reference, "samples": str(folder / SAMPLES)}
-        created = _enter_once(Dataset, described, facts)
+        created = enter_once(Dataset, described, facts)
     if not created:
         transaction.on_commit(lambda: remove_entry_files(folder.name))
     if (name := job.spec.get("upload")) is not None:
         transaction.on_commit(lambda: upload_path(name).unlink(missing_ok=True))
 
 
-def _enter_once(model: type[Entry], card: TeacherCard | DatasetCard, facts: dict[str, Any]) -> bool:
+def enter_once(model: type[Entry], card: TeacherCard | DatasetCard, facts: dict[str, Any]) -> bool:
+    """False where the same content stands in the catalogue already."""
     more = {"card": card.model_dump(mode="json"), "licence": card.licence[:500], "source": card.source}
     _, created = model._default_manager.get_or_create(sha256=card.sha256, defaults={**facts, **more})
     return created

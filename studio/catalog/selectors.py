@@ -86,10 +86,15 @@ def teacher_detail(teacher: Teacher) -> dict[str, Any]:
         "figures": _figures(card),
         "dataset_name": card.dataset if teacher.dataset is None and not card.dataset.startswith("/") else "",
         "command": card.command,
-        "runs": [{"id": run.pk, "name": run.name, "state": run.job.state, "label": _label(run.job)} for run in runs],
+        "runs": _run_rows(runs),
+        "trained_by": Run.objects.filter(pk=teacher.job_id).first(),
         "drawing": drawing,
         "drawing_failed": sampling.reason if sampling and sampling.state == JobState.FAILED else "",
     }
+
+
+def _run_rows(runs: QuerySet[Run]) -> list[dict[str, Any]]:
+    return [{"id": run.pk, "name": run.name, "state": run.job.state, "label": _label(run.job)} for run in runs]
 
 
 def _figures(card: TeacherCard) -> list[tuple[Figure, str]]:
@@ -122,6 +127,7 @@ def dataset_row(dataset: Dataset) -> dict[str, Any]:
 def dataset_detail(dataset: Dataset) -> dict[str, Any]:
     """The context of a data set's page."""
     card = dataset.read_card()
+    runs = Run.objects.filter(dataset=dataset).select_related("job").order_by("-pk")
     names = zip_longest(range(card.classes), card.class_names, card.class_counts)
     most = max(card.class_counts, default=1)
     return {
@@ -136,6 +142,8 @@ def dataset_detail(dataset: Dataset) -> dict[str, Any]:
             for number, name, count in names
         ],
         "teachers": list(dataset.teachers.order_by("title")),
+        "training": _run_rows(runs[:SHOWN_RUNS]),
+        "users": dataset.teacher_count or runs.exists(),  # type: ignore[attr-defined]
     }
 
 

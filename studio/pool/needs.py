@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simcore.config import RunSpec
+from simcore.config import ComputeSpec, RunSpec
+from simcore.pretrain_config import PretrainSpec
 from studio.celery import RUNS_QUEUE
 
 GIB = 2**30
 FLOAT = 4  # bytes
 # θ, ψ, the teacher, the average, two gradients, and Adam's two moments of θ and of ψ
 COPIES_IN_MEMORY = 10
+# Of a teacher in training: the network, the average, the gradient and Adam's two moments
+PRETRAINING_COPIES_IN_MEMORY = 5
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,19 @@ def training_needs(spec: RunSpec, parameters: int) -> Needs:
     The memory is the user's figure for a device, else weights, gradients and moments in fp32: activations depend on
     batch, resolution and checkpointing, and are not in it.
     """
-    own = int(spec.performance.memory_gib * GIB) if spec.performance.memory_gib else 0
-    memory = own or COPIES_IN_MEMORY * FLOAT * parameters
-    if spec.device == "cuda":
-        return Needs("cuda", spec.performance.devices, memory)
-    return Needs("cpu", 1, own or memory * spec.performance.devices)
+    return _needs(spec.device, spec.performance, COPIES_IN_MEMORY * FLOAT * parameters, spec.performance.devices)
+
+
+def pretraining_needs(spec: PretrainSpec, parameters: int) -> Needs:
+    """Of a teacher's training with a resolved device: as above."""
+    return _needs(spec.device, spec.performance, PRETRAINING_COPIES_IN_MEMORY * FLOAT * parameters, 1)
+
+
+def _needs(device: str, compute: ComputeSpec, memory: int, devices: int) -> Needs:
+    own = int(compute.memory_gib * GIB) if compute.memory_gib else 0
+    if device == "cuda":
+        return Needs("cuda", devices, own or memory)
+    return Needs("cpu", 1, own or memory * devices)
 
 
 def gib(size: int) -> str:

@@ -6,6 +6,7 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         from studio.jobs.kinds import register
-        from studio.runs.distillation import DISTILLATION
+        from studio.runs.distillation import DISTILLATION, TEACHER_TRAINING
 
         register(DISTILLATION)
+        register(TEACHER_TRAINING)

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.urls import reverse
 
+from simcore.config import RunSpec
 from simcore.figures import figures_of
+from simcore.pretrain_config import PretrainSpec
 from studio.jobs.lifecycle import HELD_STATES
 from studio.runs.fields import all_leaves, show, value_at
 from studio.runs.headline import headline_of
@@ -32,7 +34,7 @@ def find_runs(ids: Sequence[int]) -> list[Run]:
         raise RunRefused("A comparison takes two runs at least.")
     if len(ids) > MOST_RUNS:
         raise RunRefused(f"A comparison takes up to {MOST_RUNS} runs; {len(ids)} were asked for.")
-    runs = Run.objects.select_related("job__owner", "teacher", "group").prefetch_related("tags").in_bulk(ids)
+    runs = Run.objects.select_related("job__owner", "teacher", "dataset", "group").prefetch_related("tags").in_bulk(ids)
     if missing := [str(number) for number in ids if number not in runs]:
         raise RunRefused(f"There is no run {', '.join(missing)}.")
     return [runs[number] for number in ids]
@@ -54,7 +56,9 @@ def comparison(runs: Sequence[Run]) -> dict[str, Any]:
 def differing_settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """The settings that are not the same in all runs: label, path, unit and each run's value."""
     found = []
-    for leaf in all_leaves():
+    kinds = {PretrainSpec if run.dataset else RunSpec for run in runs}
+    leaves = {leaf.path: leaf for kind in (RunSpec, PretrainSpec) if kind in kinds for leaf in all_leaves(kind)}
+    for leaf in leaves.values():
         values = [value_at(run.job.spec, leaf.path) for run in runs]
         if any(value != values[0] for value in values):
             shown = [show(value) or "–" for value in values]
@@ -72,7 +76,7 @@ def _figures(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _figure(run: Run, rows: Sequence[Evaluation]) -> dict[str, Any]:
     """The least headline figure with its step, and the newest of the other figures."""
-    headline, *others = figures_of(run.teacher.card["dataset"])
+    headline, *others = figures_of(run.measured_on)
     measured = [(row.values[headline.name], row.step) for row in rows if headline.name in row.values]
     least, step = min(measured, default=(None, None))
     newest = rows[-1].values if rows else {}
@@ -87,5 +91,6 @@ def _grids(ids: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
     grids: dict[str, list[dict[str, Any]]] = {str(number): [] for number in ids}
     for row in SampleGrid.objects.filter(run_id__in=ids, superseded=False, source="student"):
         url = reverse("runs:sample", args=(row.run_id, row.pk))
-        grids[str(row.run_id)].append({"step": row.step, "url": url, "columns": row.columns, "count": row.count})
+        grid = {"id": row.pk, "step": row.step, "url": url, "columns": row.columns, "count": row.count}
+        grids[str(row.run_id)].append(grid)
     return grids

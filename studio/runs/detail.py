@@ -7,24 +7,33 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
+from simcore.config import RunSpec
 from simcore.figures import figures_of
 from simcore.presets import PRESETS
+from simcore.pretrain_config import PretrainSpec
+from studio.catalog.models import Teacher
 from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
 from studio.jobs.services import actions_of
 from studio.runs.fields import show, spec_groups, value_at
 from studio.runs.models import Checkpoint, Evaluation, Metric, Run, SampleGrid
 from studio.runs.rows import run_row
+from studio.runs.specs import is_automatic
+from studio.runs.teacher_training import standard_for
 
 LOG_LINES = 200
 
 
 def run_detail(run: Run) -> dict[str, Any]:
     """The context of `runs/detail.html`."""
-    job, figures = run.job, figures_of(run.teacher.card["dataset"])
+    job, figures, row = run.job, figures_of(run.measured_on), run_row(run)
     return {
-        **vars(run_row(run)),
+        **vars(row),
+        "value": row.value,
+        "teacher_value": row.teacher_value,
         "preset": run.preset,
+        "dataset": run.dataset,
+        "made": teacher_made(run),
         "notes": run.notes,
         "cell": run.cell,
         "attempt": job.attempt,
@@ -54,6 +63,12 @@ def run_detail(run: Run) -> dict[str, Any]:
     }
 
 
+def teacher_made(run: Run) -> Teacher | None:
+    """The teacher that it trained, once it has; the one that was there already where the weights are the same."""
+    sha256 = ((run.job.result or {}).get("card") or {}).get("sha256")
+    return Teacher.objects.filter(sha256=sha256).first() if sha256 else None
+
+
 def _iterations_per_second(run: Run) -> float | None:
     points = Metric.objects.filter(run=run, name="seconds_per_iteration", superseded=False).order_by("-step")
     last = [value for value in points.values_list("value", flat=True)[:20] if value > 0]
@@ -61,17 +76,19 @@ def _iterations_per_second(run: Run) -> float | None:
 
 
 def _spec_groups(run: Run) -> list[dict[str, Any]]:
-    preset = PRESETS.get(run.preset)
-    standard = preset.spec.model_dump() if preset else {}
+    preset, kind = PRESETS.get(run.preset), PretrainSpec if run.dataset else RunSpec
+    standard = preset.spec.model_dump(mode="json") if preset else {}
+    if run.dataset:
+        standard = standard_for(run.dataset).model_dump(mode="json")
     return [
         {"title": group.title, "rows": [_setting(run.job.spec, standard, leaf) for leaf in group.leaves]}
-        for group in spec_groups()
+        for group in spec_groups(kind)
     ]
 
 
 def _setting(spec: dict[str, Any], standard: dict[str, Any], leaf: Any) -> dict[str, Any]:
     value, preset_value = value_at(spec, leaf.path), value_at(standard, leaf.path)
-    automatic = preset_value is None or preset_value == "auto"  # resolved when the run was created
+    automatic = is_automatic(preset_value)  # resolved when the run was created
     return {
         "label": leaf.label,
         "value": show(value),

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from django.db.models import QuerySet
 from django.template.defaultfilters import filesizeformat
 
-from simcore.config import RunSpec
-from studio.catalog.models import Teacher
+from simcore.config import ComputeSpec, RunSpec
+from simcore.pretrain_config import PretrainSpec, denoiser_config, parameters_of
+from studio.catalog.models import Dataset, Teacher
 from studio.jobs.lifecycle import JobState
 from studio.pool.disk import free_bytes
-from studio.pool.needs import COPIES_IN_MEMORY, FLOAT, GIB, gib
+from studio.pool.needs import COPIES_IN_MEMORY, FLOAT, GIB, PRETRAINING_COPIES_IN_MEMORY, gib
 from studio.runs.models import Metric, Run
 from studio.runs.prepare import checkpoints_on_disk, disk_forecast
 
@@ -33,18 +35,41 @@ class Estimate:
 def estimate(spec: RunSpec, teacher: Teacher) -> Estimate:
     """Time from the last finished run of the same teacher; memory and disk from the number of parameters."""
     parameters = teacher.read_card().parameters
-    checkpoints, forecast = checkpoints_on_disk(spec), disk_forecast(spec, parameters)
-    own = spec.performance.memory_gib
-    weights = filesizeformat(COPIES_IN_MEMORY * FLOAT * parameters)
-    result = Estimate(
+    result = _space(spec, spec.performance, COPIES_IN_MEMORY, parameters)
+    seconds = _seconds_per_image(Run.objects.filter(teacher=teacher))
+    if seconds is None:
+        result.notes.append("No run of this teacher has finished yet, so its speed is unknown.")
+    return _with_time(result, spec, seconds)
+
+
+def estimate_training(spec: PretrainSpec, dataset: Dataset) -> Estimate:
+    """Of a teacher's training: time from the last one that finished with this network on this data set.
+
+    Raises SpecError where the spec does not fit the data set.
+    """
+    card = dataset.read_card()
+    parameters = parameters_of(denoiser_config(spec, card.image_shape, card.classes, card.name))
+    result = _space(spec, spec.performance, PRETRAINING_COPIES_IN_MEMORY, parameters)
+    result.notes.append(f"The teacher has {parameters:,} parameters.")
+    alike = Run.objects.filter(dataset=dataset, job__spec__network=spec.network.model_dump(mode="json"))
+    seconds = _seconds_per_image(alike)
+    if seconds is None:
+        result.notes.append("No teacher with this network has been trained on it yet, so its speed is unknown.")
+    return _with_time(result, spec, seconds)
+
+
+def _space(spec: RunSpec | PretrainSpec, compute: ComputeSpec, copies: int, parameters: int) -> Estimate:
+    checkpoints, forecast, own = checkpoints_on_disk(spec), disk_forecast(spec, parameters), compute.memory_gib
+    weights = filesizeformat(copies * FLOAT * parameters)
+    return Estimate(
         memory=f"{gib(int(own * GIB))} as set" if own else f"{weights} for weights, gradients and optimisers",
         disk=f"{filesizeformat(forecast)} for {checkpoints} checkpoints at most; {gib(free_bytes())} free",
     )
-    seconds = _seconds_per_image(teacher)
-    if seconds is None:
-        result.notes.append("No run of this teacher has finished yet, so its speed is unknown.")
-    else:
-        result.time = f"about {duration(seconds * spec.batch_size * spec.iterations)} of training"
+
+
+def _with_time(result: Estimate, spec: RunSpec | PretrainSpec, seconds_per_image: float | None) -> Estimate:
+    if seconds_per_image is not None:
+        result.time = f"about {duration(seconds_per_image * spec.batch_size * spec.iterations)} of training"
     if spec.iterations < 100:
         result.notes.append("So few iterations show that everything works, not what the method can do.")
     return result
@@ -58,7 +83,7 @@ def estimate_all(specs: Sequence[RunSpec]) -> Estimate:
     total = Estimate()
     teachers = {teacher.reference: teacher for teacher in Teacher.objects.all()}
     used = {spec.teacher for spec in specs}
-    speeds = {reference: _seconds_per_image(teachers[reference]) for reference in used}
+    speeds = {reference: _seconds_per_image(Run.objects.filter(teacher=teachers[reference])) for reference in used}
     parameters = {reference: teachers[reference].read_card().parameters for reference in used}
     disk = sum(disk_forecast(spec, parameters[spec.teacher]) for spec in specs)
     total.disk = f"{filesizeformat(disk)} for the checkpoints of {len(specs)} runs"
@@ -72,13 +97,9 @@ def estimate_all(specs: Sequence[RunSpec]) -> Estimate:
     return total
 
 
-def _seconds_per_image(teacher: Teacher) -> float | None:
-    run = (
-        Run.objects.filter(teacher=teacher, job__state=JobState.SUCCEEDED)
-        .select_related("job")
-        .order_by("-job__finished_at")
-        .first()
-    )
+def _seconds_per_image(runs: QuerySet[Run]) -> float | None:
+    """Of the last of the runs that succeeded."""
+    run = runs.filter(job__state=JobState.SUCCEEDED).select_related("job").order_by("-job__finished_at").first()
     if run is None:
         return None
     points = Metric.objects.filter(run=run, name="seconds_per_iteration", superseded=False).order_by("-step")

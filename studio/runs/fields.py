@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -38,20 +39,20 @@ class Group:
 
 
 @cache
-def spec_groups() -> tuple[Group, ...]:
-    """The run's own scalars first, then one group for each nested model."""
-    scalars = tuple(leaf for leaf in _leaves(RunSpec, "", nested=False))
+def spec_groups(kind: type[Spec] = RunSpec) -> tuple[Group, ...]:
+    """The specification's own scalars first, then one group for each nested model."""
+    scalars = tuple(leaf for leaf in _leaves(kind, "", nested=False))
     groups = [Group("run", "Run", "Length, batch and device.", scalars)]
-    for name, field in RunSpec.model_fields.items():
+    for name, field in kind.model_fields.items():
         if model := _nested(field):
             leaves = tuple(_leaves(model, f"{name}.", nested=True))
             groups.append(Group(name, field.title or name, field.description or "", leaves))
     return tuple(groups)
 
 
-def all_leaves() -> Iterator[Leaf]:
+def all_leaves(kind: type[Spec] = RunSpec) -> Iterator[Leaf]:
     """Every setting, in the form's order."""
-    for group in spec_groups():
+    for group in spec_groups(kind):
         yield from group.leaves
 
 
@@ -81,6 +82,8 @@ def show(value: Any) -> str:
     """A value as the form writes it; reading it back gives the same number."""
     if value is None:
         return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(show, value))
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
@@ -94,8 +97,9 @@ def _leaves(model: type[Spec], prefix: str, *, nested: bool) -> Iterator[Leaf]:
 
 
 def _nested(field: FieldInfo) -> type[Spec] | None:
-    annotation = field.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Spec) else None
+    """The model of a nested specification; of several alternatives the first, which the form is for."""
+    alternatives = get_args(field.annotation) if get_origin(field.annotation) is UnionType else (field.annotation,)
+    return next((part for part in alternatives if isinstance(part, type) and issubclass(part, Spec)), None)
 
 
 def _leaf(path: str, field: FieldInfo) -> Leaf:
@@ -110,7 +114,7 @@ def _leaf(path: str, field: FieldInfo) -> Leaf:
         help=field.description or "",
         unit=str(extra.get("unit", "")),
         source=str(extra.get("source", "")),
-        type=str if is_choice or not isinstance(base, type) else base,
+        type=str if is_choice else base if isinstance(base, type) else get_origin(base) or str,
         optional=optional,
         choices=tuple(alternatives) if is_choice else (),
         bounds={

@@ -1,19 +1,22 @@
-"""The New run form, generated from RunSpec: a setting added there appears here by itself."""
+"""The New run forms, generated from RunSpec and PretrainSpec: a setting added there appears here by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 
-from simcore.config import RunSpec, SpecError, parse_spec
+from simcore.config import RunSpec, SpecError, parse_as
 from simcore.presets import Preset
-from studio.catalog.models import Teacher
+from simcore.pretrain_config import PretrainSpec
+from studio.catalog.models import Dataset, Teacher
 from studio.runs.fields import Leaf, all_leaves, nest, show, spec_groups, value_at
 from studio.runs.models import Run
-from studio.runs.prepare import prepare
+from studio.runs.prepare import prepare, prepare_pretraining
+from studio.runs.specs import filled
+from studio.runs.teacher_training import standard_for
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class FormGroup:
     @property
     def advanced(self) -> bool:
         """Folded away unless there is something to see."""
-        return self.name not in ("run", "objective")
+        return self.name not in ("run", "objective", "network")
 
     @property
     def open(self) -> bool:
@@ -36,11 +39,69 @@ class FormGroup:
         return any(field.errors or show(field.value()) != _preset_value(field) for field in self.fields)
 
 
-class NewRunForm(forms.Form):
-    """Name, preset, and every setting of a RunSpec; `spec` holds the result after validation."""
+class SpecForm(forms.Form):
+    """Name and every setting of a specification of `kind`; `spec` holds the result after validation.
 
-    name = forms.CharField(max_length=200, required=False, label="Name", help_text="Empty: preset and number.")
+    Its fields begin with `start`'s values and mark what differs from them. `chosen` is the setting that the page asks
+    for before the groups.
+    """
+
+    name = forms.CharField(max_length=200, required=False, label="Name")
+    kind: type[RunSpec] | type[PretrainSpec]
+    chosen: str
+    spec: Any
+
+    def __init__(
+        self, data: Mapping[str, Any] | None, *, start: dict[str, Any], origin: Run | None, initial: dict[str, Any]
+    ) -> None:
+        """With an `origin` the form starts with that run's settings."""
+        super().__init__(data, initial=initial, label_suffix="")
+        self.start = start
+        if origin:
+            self.start = filled(self.start, origin.job.spec)
+            self.initial["name"] = f"{origin.name[:195]} copy"
+        for leaf in all_leaves(self.kind):
+            value = value_at(self.start, leaf.path)
+            self.fields[leaf.path] = _form_field(leaf, show(value))
+            self.initial[leaf.path] = value if leaf.type is bool else show(value)
+
+    @property
+    def groups(self) -> list[FormGroup]:
+        """The settings as fieldsets."""
+        groups = []
+        for group in spec_groups(self.kind):
+            names = [leaf.path for leaf in group.leaves if leaf.path != self.chosen]
+            names = ["name", *names] if group.name == "run" else names
+            groups.append(FormGroup(group.name, group.title, group.help, [self[name] for name in names]))
+        return groups
+
+    def check(self) -> None:
+        """Raises SpecError where `spec` does not fit what was chosen."""
+
+    def clean(self) -> dict[str, Any]:
+        values = {leaf.path: self.cleaned_data.get(leaf.path) for leaf in all_leaves(self.kind)}
+        values = {path: (None if value == "" else value) for path, value in values.items()}
+        try:
+            self.spec = parse_as(self.kind, nest(values))
+            if self.chosen not in self.errors:
+                self.check()
+        except SpecError as error:
+            self.add_problems(error)
+        return self.cleaned_data
+
+    def add_problems(self, error: SpecError) -> None:
+        """Each beside its field, where that has none yet."""
+        for path, message in error.problems.items():
+            field = _field_of(path, self.fields)
+            if field is None or field not in self.errors:
+                self.add_error(field, message)
+
+
+class NewRunForm(SpecForm):
+    """A distillation, from a preset."""
+
     preset = forms.CharField(widget=forms.HiddenInput)
+    kind, chosen = RunSpec, "teacher"
     spec: RunSpec
 
     def __init__(
@@ -51,16 +112,9 @@ class NewRunForm(forms.Form):
         teacher: str = "",
         origin: Run | None = None,
     ) -> None:
-        """With an `origin` the form starts with that run's settings, and marks what differs from them."""
-        super().__init__(data, initial={"preset": preset.name}, label_suffix="")
-        self.start = preset.spec.model_dump(mode="json")
-        if origin:
-            self.start = _filled(self.start, origin.job.spec)
-            self.initial["name"] = f"{origin.name[:195]} copy"
-        for leaf in all_leaves():
-            value = value_at(self.start, leaf.path)
-            self.fields[leaf.path] = _form_field(leaf, show(value))
-            self.initial[leaf.path] = value if leaf.type is bool else show(value)
+        start = preset.spec.model_dump(mode="json")
+        super().__init__(data, start=start, origin=origin, initial={"preset": preset.name})
+        self.fields["name"].help_text = "Empty: preset and number."
         if teacher:
             self.initial["teacher"] = teacher
         self._preset_teacher = str(self.start["teacher"])
@@ -77,40 +131,34 @@ class NewRunForm(forms.Form):
         value = self["teacher"].value() or ""
         return "" if value == self._preset_teacher else str(value)
 
-    @property
-    def groups(self) -> list[FormGroup]:
-        """The settings as fieldsets; the teacher is chosen before them."""
-        groups = []
-        for group in spec_groups():
-            names = [leaf.path for leaf in group.leaves if leaf.path != "teacher"]
-            names = ["name", *names] if group.name == "run" else names
-            groups.append(FormGroup(group.name, group.title, group.help, [self[name] for name in names]))
-        return groups
-
-    def clean(self) -> dict[str, Any]:
-        values = {leaf.path: self.cleaned_data.get(leaf.path) for leaf in all_leaves()}
-        values = {path: (None if value == "" else value) for path, value in values.items()}
-        try:
-            self.spec = parse_spec(nest(values))
-            if "teacher" not in self.errors:
-                prepare(self.spec, Teacher.objects.get(reference=self.spec.teacher).read_card())
-        except SpecError as error:
-            self.add_problems(error)
-        return self.cleaned_data
-
-    def add_problems(self, error: SpecError) -> None:
-        """Each beside its field, where that has none yet."""
-        for path, message in error.problems.items():
-            if path not in self.errors:
-                self.add_error(path if path in self.fields else None, message)
+    def check(self) -> None:
+        prepare(self.spec, Teacher.objects.get(reference=self.spec.teacher).read_card())
 
 
-def _filled(standard: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """`given`, with the preset's values for the settings that a spec of an earlier version lacks."""
-    return {
-        name: (_filled(value, given.get(name) or {}) if isinstance(value, dict) else given.get(name, value))
-        for name, value in standard.items()
-    }
+class NewTeacherForm(SpecForm):
+    """The training of a teacher on a data set, from what suits that."""
+
+    kind, chosen = PretrainSpec, "dataset"
+    spec: PretrainSpec
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, dataset: Dataset, origin: Run | None = None) -> None:
+        super().__init__(data, start=standard_for(dataset).model_dump(mode="json"), origin=origin, initial={})
+        self.fields["name"].help_text = "Of the run and of the teacher. Empty: data set and number."
+        self.initial["dataset"] = dataset.reference
+        self.dataset = dataset
+
+    def check(self) -> None:
+        prepare_pretraining(self.spec, self.dataset.read_card())
+
+
+def _field_of(path: str, names: Container[str]) -> str | None:
+    """The field of a problem's path, which may name an alternative or an element: "network.CompactUNet.width"."""
+    parts = path.split(".")
+    for end in range(len(parts), 0, -1):
+        for candidate in (".".join(parts[:end]), ".".join(parts[:1] + parts[2:end])):
+            if candidate in names:
+                return candidate
+    return None
 
 
 def _preset_value(field: forms.BoundField) -> str:
@@ -129,6 +177,9 @@ def _plain_field(leaf: Leaf) -> forms.Field:
     if leaf.path == "teacher":
         teachers = [(teacher.reference, teacher.title) for teacher in Teacher.objects.all()]
         return forms.ChoiceField(choices=teachers, **common)
+    if leaf.path == "dataset":
+        datasets = [(dataset.reference, dataset.title) for dataset in Dataset.objects.all()]
+        return forms.ChoiceField(choices=datasets, **common)
     if leaf.choices:
         return forms.ChoiceField(choices=[(choice, choice) for choice in leaf.choices], **common)
     if leaf.type is bool:

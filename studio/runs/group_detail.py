@@ -43,7 +43,9 @@ class Cell:
 
 def group_detail(group: RunGroup) -> dict[str, Any]:
     """The context of `runs/group.html`."""
-    runs = list(group.runs.select_related("job__owner", "teacher", "group").prefetch_related("tags").order_by("pk"))
+    runs = list(
+        group.runs.select_related("job__owner", "teacher", "dataset", "group").prefetch_related("tags").order_by("pk")
+    )
     headline = headline_of(runs[0]) if runs else figures_of("")[0]
     evaluations = _evaluations([run.pk for run in runs], headline)
     cells = _cells(group, runs, evaluations, headline)

@@ -9,13 +9,16 @@ from itertools import product
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Count, Q, QuerySet
 
 from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.presets import diff_instruct_cell, figure_2_cells
 from studio.accounts.models import User
+from studio.catalog.models import Teacher
 from studio.jobs.lifecycle import IllegalMove, JobState, UserAction
 from studio.runs.fields import all_leaves, show, value_at
 from studio.runs.models import RunGroup
+from studio.runs.prepare import prepare
 from studio.runs.services import RunRefused, check_queue_limit, run_act, run_create
 
 MOST_RUNS = 64
@@ -108,6 +111,15 @@ def plan_ablation(base: RunSpec, seeds: Sequence[int], *, diff_instruct: bool) -
     return Plan(RunGroup.Kind.ABLATION, (), tuple(runs))
 
 
+def check_plan(plan: Plan) -> None:
+    """Raises SpecError where one of its runs could not be launched."""
+    teachers = {teacher.reference: teacher for teacher in Teacher.objects.all()}
+    for planned in plan.runs:
+        if planned.spec.teacher not in teachers:
+            raise SpecError({"teacher": f"{planned.spec.teacher} is not in the catalogue"})
+        prepare(planned.spec, teachers[planned.spec.teacher].read_card())
+
+
 def _check_number(number: int) -> None:
     if number > MOST_RUNS:
         raise SpecError({"axes": f"that makes {number} runs; a group has at most {MOST_RUNS}"})
@@ -155,6 +167,12 @@ def group_create(*, owner: User, name: str, preset: str, plan: Plan) -> RunGroup
             run.group, run.cell = group, planned.cell[:200]
             run.save(update_fields=["group", "cell"])
     return group
+
+
+def groups_with_counts() -> QuerySet[RunGroup]:
+    """All groups, newest first, with the numbers of their runs and of those that are `done`."""
+    done = Count("runs", filter=Q(runs__job__state=JobState.SUCCEEDED))
+    return RunGroup.objects.select_related("owner").annotate(number=Count("runs"), done=done).order_by("-pk")
 
 
 def group_cancel(group: RunGroup, *, actor: User) -> int:

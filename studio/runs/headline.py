@@ -9,8 +9,8 @@ from studio.runs.models import Metric, Run
 
 
 def headline_of(run: Run) -> Figure:
-    """Of a run that comes with its teacher."""
-    return figures_of(run.teacher.card["dataset"])[0]
+    """Of a run that comes with its teacher or data set."""
+    return figures_of(run.measured_on)[0]
 
 
 def with_headline(runs: QuerySet[Run]) -> QuerySet[Run]:

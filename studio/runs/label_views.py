@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, Streami
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from studio.common.downloads import download
+from studio.common.files import streamed_response
 from studio.common.permissions import may_change, may_view, require
-from studio.runs.exports import csv_rows, tensorboard_records
+from studio.runs.exports import CSV_TYPE, TENSORBOARD_TYPE, csv_rows, tensorboard_name, tensorboard_records
 from studio.runs.labels import run_archive, run_label
 from studio.runs.log_search import search_log
 from studio.runs.models import Run
@@ -52,14 +52,13 @@ def _own_run(request: HttpRequest, pk: int) -> Run:
 @require_GET
 def download_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """Every point of every series."""
-    return download(csv_rows(_run(request, pk)), "text/csv; charset=utf-8", f"run-{pk}-metrics.csv")
+    return streamed_response(csv_rows(_run(request, pk)), CSV_TYPE, name=f"run-{pk}-metrics.csv")
 
 
 @require_GET
 def download_tensorboard(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The same as an event file: put it into a folder and start `tensorboard --logdir` there."""
-    name = f"events.out.tfevents.{pk:010d}.run-{pk}"
-    return download(tensorboard_records(_run(request, pk)), "application/octet-stream", name)
+    return streamed_response(tensorboard_records(_run(request, pk)), TENSORBOARD_TYPE, name=tensorboard_name(pk))
 
 
 @require_GET

@@ -12,6 +12,7 @@ from django.http import QueryDict
 from studio.accounts.models import User
 from studio.catalog.models import Teacher
 from studio.jobs.lifecycle import JobState
+from studio.runs.distillation import DISTILLATION, TEACHER_TRAINING, TRAINING_KINDS
 from studio.runs.headline import with_headline
 from studio.runs.models import Run, RunTag
 from studio.runs.rows import OBJECTIVE_LABELS
@@ -24,6 +25,8 @@ SORTS = {
     "age": "-pk",
     "owner": "job__owner__username",
 }
+KINDS = ((DISTILLATION.name, "Distillations"), (TEACHER_TRAINING.name, "Training of teachers"))
+LONGEST = 500  # characters of a value; databases refuse patterns beyond some length
 ARCHIVED = (("", "Without archived"), ("only", "Archived only"), ("all", "All, archived too"))
 
 
@@ -35,6 +38,7 @@ class RunFilter:
     state: str = ""
     owner: str = ""
     teacher: str = ""
+    kind: str = ""
     preset: str = ""
     objective: str = ""
     tag: str = ""
@@ -50,7 +54,7 @@ class RunFilter:
     @property
     def more(self) -> bool:
         """One of the filters that are folded away is in use."""
-        return any((self.owner, self.teacher, self.preset, self.objective, self.tag, self.archived))
+        return any((self.owner, self.teacher, self.kind, self.preset, self.objective, self.tag, self.archived))
 
     def query(self, **changes: str) -> str:
         """As part of an address."""
@@ -59,17 +63,20 @@ class RunFilter:
 
 def read_filter(query: QueryDict) -> RunFilter:
     """From an address. PostgreSQL refuses NUL in a text."""
-    return RunFilter(**{field.name: query.get(field.name, "").replace("\0", "").strip() for field in fields(RunFilter)})
+    return RunFilter(
+        **{field.name: query.get(field.name, "").replace("\0", "").strip()[:LONGEST] for field in fields(RunFilter)}
+    )
 
 
 def filtered_runs(chosen: RunFilter) -> QuerySet[Run]:
     """The runs asked for, in the order asked for, with all that a row needs."""
-    runs = Run.objects.select_related("job__owner", "teacher", "group").prefetch_related("tags")
+    runs = Run.objects.select_related("job__owner", "teacher", "dataset", "group").prefetch_related("tags")
     runs = runs.filter(**_exact(chosen))
     if chosen.q:
         runs = runs.filter(
             Q(name__icontains=chosen.q)
             | Q(teacher__title__icontains=chosen.q)
+            | Q(dataset__title__icontains=chosen.q)
             | Q(notes__icontains=chosen.q)
             | Q(pk__in=RunTag.objects.filter(name__icontains=chosen.q).values("run"))
         )
@@ -86,6 +93,8 @@ def _exact(chosen: RunFilter) -> dict[str, Any]:
         wanted["teacher"] = int(chosen.teacher)
     if _is_id(chosen.group):
         wanted["group"] = int(chosen.group)
+    if chosen.kind in TRAINING_KINDS:
+        wanted["job__kind"] = chosen.kind
     if chosen.preset:
         wanted["preset"] = chosen.preset
     if chosen.objective in OBJECTIVE_LABELS:
@@ -129,8 +138,9 @@ def choices() -> dict[str, Any]:
         "states": JobState.choices,
         "owners": list(User.objects.filter(jobs__run__isnull=False).distinct().order_by("username")),
         "teachers": list(Teacher.objects.filter(runs__isnull=False).distinct().order_by("title")),
-        "presets": list(Run.objects.order_by("preset").values_list("preset", flat=True).distinct()),
+        "presets": list(Run.objects.exclude(preset="").order_by("preset").values_list("preset", flat=True).distinct()),
         "objectives": OBJECTIVE_LABELS.items(),
+        "kinds": KINDS,
         "tags": list(RunTag.objects.order_by("name").values_list("name", flat=True).distinct()),
         "archived": ARCHIVED,
     }

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from studio.catalog.models import Teacher
+from studio.catalog.models import Dataset, Teacher
 from studio.jobs.models import Job
 
 
@@ -35,12 +35,16 @@ class RunGroup(models.Model):
 
 
 class Run(models.Model):
-    """A distillation: its name, its teacher, the preset it started from. State and spec are the job's."""
+    """A job that trains: it distils its `teacher`, or trains a new one on its `dataset`.
+
+    State and spec are the job's. `preset` is where a distillation's settings came from.
+    """
 
     job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="run")
     name = models.CharField(max_length=200)
-    preset = models.CharField(max_length=100)
-    teacher = models.ForeignKey(Teacher, on_delete=models.PROTECT, related_name="runs")
+    preset = models.CharField(max_length=100, blank=True, default="")
+    teacher = models.ForeignKey(Teacher, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
     group = models.ForeignKey(RunGroup, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
     cell = models.CharField(max_length=200, blank=True, default="")
     notes = models.TextField(blank=True, default="")
@@ -48,8 +52,25 @@ class Run(models.Model):
     series = models.JSONField(default=list, help_text="Names of the series that it has recorded.")
     rolled_up = models.PositiveBigIntegerField(default=0, help_text="Points of steps below this also stand in blocks.")
 
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                name="run_of_a_teacher_or_on_a_dataset",
+                condition=Q(teacher__isnull=False, dataset__isnull=True)
+                | Q(teacher__isnull=True, dataset__isnull=False),
+            ),
+        )
+
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def measured_on(self) -> str:
+        """Reference of the data set by whose figures it is judged."""
+        if self.teacher is not None:
+            return str(self.teacher.card["dataset"])
+        assert self.dataset is not None
+        return self.dataset.reference
 
 
 class RunTag(models.Model):

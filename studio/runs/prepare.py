@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 
 from simcore.config import RunSpec, SpecError
-from simcore.resolve import resolve
+from simcore.dataset_card import DatasetCard
+from simcore.pretrain_config import PretrainSpec, denoiser_config, parameters_of
+from simcore.resolve import resolve, resolve_pretraining
 from simcore.teacher_card import TeacherCard
 from studio.pool.disk import free_bytes
 from studio.pool.needs import FLOAT, gib
@@ -13,6 +15,8 @@ from studio.pool.selectors import announced_device
 
 # θ, ψ, the average and the moments
 COPIES_IN_CHECKPOINT = 7
+# A teacher in training, its average and the moments
+PRETRAINING_COPIES_IN_CHECKPOINT = 4
 
 
 def prepare(spec: RunSpec, card: TeacherCard) -> RunSpec:
@@ -23,7 +27,22 @@ def prepare(spec: RunSpec, card: TeacherCard) -> RunSpec:
     if spec.device == "auto" and (device := announced_device()):
         spec = spec.model_copy(update={"device": device})
     spec = resolve(spec, card)
-    forecast, free = disk_forecast(spec, card.parameters), free_bytes() - settings.DISK_RESERVE
+    _check_disk(spec, disk_forecast(spec, card.parameters))
+    return spec
+
+
+def prepare_pretraining(spec: PretrainSpec, card: DatasetCard) -> tuple[PretrainSpec, int]:
+    """As `prepare`, for a teacher's training on the data set; and the number of the teacher's parameters."""
+    if spec.device == "auto" and (device := announced_device()):
+        spec = spec.model_copy(update={"device": device})
+    spec = resolve_pretraining(spec)
+    parameters = parameters_of(denoiser_config(spec, card.image_shape, card.classes, card.name))
+    _check_disk(spec, disk_forecast(spec, parameters))
+    return spec, parameters
+
+
+def _check_disk(spec: RunSpec | PretrainSpec, forecast: int) -> None:
+    free = free_bytes() - settings.DISK_RESERVE
     if forecast > free:
         raise SpecError(
             {
@@ -31,10 +50,9 @@ def prepare(spec: RunSpec, card: TeacherCard) -> RunSpec:
                 f"{gib(forecast)}, but the disk has room for {gib(max(0, free))}; keep fewer, or free space"
             }
         )
-    return spec
 
 
-def checkpoints_on_disk(spec: RunSpec) -> int:
+def checkpoints_on_disk(spec: RunSpec | PretrainSpec) -> int:
     """How many there are at most at once: those that are kept, and the newest before another goes."""
     schedule = spec.schedule
     written = -(-spec.iterations // schedule.checkpoint_every)
@@ -44,6 +62,7 @@ def checkpoints_on_disk(spec: RunSpec) -> int:
     return min(written, kept + 1)
 
 
-def disk_forecast(spec: RunSpec, parameters: int) -> int:
+def disk_forecast(spec: RunSpec | PretrainSpec, parameters: int) -> int:
     """Bytes that the run's checkpoints take at most; samples and logs are small beside them."""
-    return checkpoints_on_disk(spec) * COPIES_IN_CHECKPOINT * FLOAT * parameters
+    copies = COPIES_IN_CHECKPOINT if isinstance(spec, RunSpec) else PRETRAINING_COPIES_IN_CHECKPOINT
+    return checkpoints_on_disk(spec) * copies * FLOAT * parameters

@@ -21,7 +21,7 @@ def checkpoints_tidy(job_id: int, token: uuid.UUID) -> None:
 
     Files go first: whatever interrupts this, the next time does the rest.
     """
-    run = Run.objects.select_related("job", "teacher").filter(pk=job_id).first()
+    run = Run.objects.select_related("job", "teacher", "dataset").filter(pk=job_id).first()
     if run is None or not (rows := superfluous(run)):
         return
     job_renew(job_id, token)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 
 from simcore.figures import Figure
@@ -36,7 +37,9 @@ class RunRow:
     state: str
     state_label: str
     reason: str
+    kind: str
     teacher_title: str
+    dataset_title: str
     objective: str
     step: int
     total_steps: int
@@ -65,7 +68,10 @@ class RunRow:
 def run_rows(runs: Sequence[Run]) -> list[RunRow]:
     """Rows in the order of `runs`, which come with job, owner, teacher and group selected and tags prefetched."""
     evaluations = _latest_evaluations([run.pk for run in runs])
-    lines = sparklines({run.pk: max(run.job.total_steps, 1) for run in runs}, "student_loss")
+    lines: dict[int, str] = {}
+    for distils, series in ((True, "student_loss"), (False, "denoiser_loss")):
+        totals = {run.pk: max(run.job.total_steps, 1) for run in runs if (run.teacher_id is not None) == distils}
+        lines |= sparklines(totals, series)
     waits = wait_reasons([run.job for run in runs])
     return [_row(run, evaluations, lines.get(run.pk, ""), waits.get(run.pk, "")) for run in runs]
 
@@ -77,13 +83,15 @@ def run_row(run: Run) -> RunRow:
 
 def rows_html(run_ids: Collection[int]) -> dict[int, str]:
     """The rendered rows of those of the runs that exist, by id."""
-    runs = Run.objects.select_related("job__owner", "teacher", "group").prefetch_related("tags")
+    runs = Run.objects.select_related("job__owner", "teacher", "dataset", "group").prefetch_related("tags")
     runs = runs.filter(pk__in=run_ids).order_by("pk")
     return {row.id: render_to_string("runs/_row.html", {"run": row}) for row in run_rows(list(runs))}
 
 
 def _latest_evaluations(run_ids: Sequence[int]) -> dict[tuple[int, str], dict[str, float]]:
-    rows = Evaluation.objects.filter(run_id__in=run_ids, superseded=False).order_by("step", "pk")
+    live = Evaluation.objects.filter(run_id__in=run_ids, superseded=False)
+    later = live.filter(run=OuterRef("run"), source=OuterRef("source"), step__gt=OuterRef("step"))
+    rows = live.filter(~Exists(later)).order_by("pk")
     return {(row.run_id, row.source): row.values for row in rows}
 
 
@@ -99,7 +107,9 @@ def _row(run: Run, evaluations: dict[tuple[int, str], dict[str, float]], sparkli
         state=job.state,
         state_label=JobState(job.state).label,
         reason=_reason(job) or waits,
-        teacher_title=run.teacher.title,
+        kind=job.kind,
+        teacher_title=run.teacher.title if run.teacher else "",
+        dataset_title=run.dataset.title if run.dataset else "",
         objective=objective_label(job),
         step=job.step,
         total_steps=job.total_steps,
@@ -123,7 +133,9 @@ def _reason(job: Job) -> str:
 
 
 def objective_label(job: Job) -> str:
-    """Short, as in "SIM · pseudo-Huber"; the baselines have no distance to choose."""
+    """Short, as in "SIM · pseudo-Huber"; the baselines choose no distance, a teacher's training no objective."""
+    if "objective" not in job.spec:
+        return "denoising"
     objective = job.spec["objective"]
     label = OBJECTIVE_LABELS[objective["name"]]
     return f"{label} · {DISTANCE_LABELS[objective['distance']]}" if objective["name"] == "sim" else label

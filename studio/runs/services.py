@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from simcore.config import RunSpec, SpecError, parse_spec
+from simcore.config import RunSpec, SpecError
 from simcore.presets import find_preset
 from studio.accounts.audit import audit_record
 from studio.accounts.models import AuditAction, User
@@ -17,10 +17,10 @@ from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.models import Job
 from studio.jobs.services import job_act, job_create
 from studio.pool.needs import training_needs
-from studio.runs.distillation import DISTILLATION
-from studio.runs.fields import all_leaves, nest, value_at
+from studio.runs.distillation import DISTILLATION, TRAINING_KINDS
 from studio.runs.models import Run
 from studio.runs.prepare import prepare
+from studio.runs.specs import changed_spec, errors_below, preset_start, run_start
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class RunRefused(ValueError):
 
 def check_queue_limit(owner: User, more: int) -> None:
     """Raises RunRefused where `more` runs would exceed what one person may have waiting."""
-    waiting = Job.objects.filter(owner=owner, kind=DISTILLATION.name, state=JobState.QUEUED).count()
+    waiting = Job.objects.filter(owner=owner, kind__in=TRAINING_KINDS, state=JobState.QUEUED).count()
     if waiting + more > settings.QUEUED_LIMIT:
         raise RunRefused(
             f"{owner.get_username()} has {waiting} runs in the queue; {more} more would exceed the limit of "
@@ -58,13 +58,14 @@ def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
             total_steps=resolved.iterations,
             needs=training_needs(resolved, card.parameters),
         )
-        run = Run.objects.create(job=job, name=name or _default_name(job, preset), preset=preset, teacher=teacher)
-        audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=_subject(run))
+        run = Run.objects.create(job=job, name=name or default_name(job, preset), preset=preset, teacher=teacher)
+        audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
         return run
 
 
-def _default_name(job: Job, preset: str) -> str:
-    return f"{preset} {job.pk}"
+def default_name(job: Job, start: str) -> str:
+    """From where its settings came, and its number."""
+    return f"{start} {job.pk}"
 
 
 def run_create_from_preset(*, owner: User, name: str, preset: str, settings: dict[str, Any]) -> Run:
@@ -72,23 +73,28 @@ def run_create_from_preset(*, owner: User, name: str, preset: str, settings: dic
 
     Raises SpecError, with "settings." before the paths, and RunRefused.
     """
-    standard = find_preset(preset).spec.model_dump()
-    values = {leaf.path: value_at(standard, leaf.path) for leaf in all_leaves()}
-    try:
-        spec = parse_spec(nest(values | settings))
-        return run_create(owner=owner, name=name, preset=preset, spec=spec)
-    except SpecError as error:
-        raise SpecError({f"settings.{path}".rstrip("."): text for path, text in error.problems.items()}) from None
+    with errors_below("settings"):
+        return run_create(owner=owner, name=name, preset=preset, spec=changed_spec(preset_start(preset), settings))
+
+
+def run_clone(origin: Run, *, owner: User, name: str, settings: dict[str, Any]) -> Run:
+    """Queue a run with another run's settings, some changed. Raises SpecError as above, and RunRefused."""
+    if origin.dataset:
+        raise RunRefused(f"{origin.name} trains a teacher: launch another training with its settings instead.")
+    with errors_below("settings"):
+        spec = changed_spec(run_start(origin), settings)
+        return run_create(owner=owner, name=name or f"{origin.name[:195]} copy", preset=origin.preset, spec=spec)
 
 
 def run_act(run: Run, action: UserAction, *, actor: User) -> None:
     """Pause, resume, checkpoint, cancel or retry. Raises IllegalMove."""
     with transaction.atomic():
         job_act(run.job, action, actor=actor.get_username())
-        audit_record(AuditAction.RUN_ACTION, actor=actor.get_username(), subject=f"{action}: {_subject(run)}")
+        audit_record(AuditAction.RUN_ACTION, actor=actor.get_username(), subject=f"{action}: {subject_of(run)}")
 
 
-def _subject(run: Run) -> str:
+def subject_of(run: Run) -> str:
+    """In the audit log."""
     return f"run {run.pk} ({run.name})"
 
 

@@ -1,12 +1,14 @@
 from django.urls import path
 
 import studio.common.addresses  # noqa: F401  # the converter "id"
-from studio.runs import compare_views, group_views, label_views, views
+from studio.runs import compare_views, group_views, label_views, teacher_views, views
 
 app_name = "runs"
 urlpatterns = [
     path("", views.list_runs, name="list"),
     path("new/", views.new_run, name="new"),
+    path("new/teacher/", teacher_views.new_teacher, name="new-teacher"),
+    path("estimate/teacher/", teacher_views.estimate_teacher, name="estimate-teacher"),
     path("estimate/", views.estimate_run, name="estimate"),
     path("compare/", compare_views.compare_runs, name="compare"),
     path("groups/", group_views.list_groups, name="groups"),

@@ -165,7 +165,7 @@ def _position(key: str, prompts: Sequence[Prompt], where: str) -> int:
 
 
 def _csv_rows(text: str) -> list[tuple[str, str, str]]:
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         if not {"prompt", "file"} <= set(reader.fieldnames or ()):
             raise StudyRefused("manifest.csv, line 1: the header needs the columns prompt and file.")

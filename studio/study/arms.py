@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db import transaction
 
-from simcore.point_sets import POINT_SHAPE
 from simcore.teacher_card import TeacherCard
 from studio.accounts.models import User
 from studio.catalog.models import Dataset, Teacher
@@ -70,12 +69,17 @@ def _source(kind: str, checkpoint: Checkpoint | None, teacher: Teacher | None, s
         raise StudyRefused(
             f"The checkpoint of step {checkpoint.step} is no longer there: choose another.", "checkpoint"
         )
+    if checkpoint.run.teacher is None:
+        raise StudyRefused(
+            f"{checkpoint.run} trains a teacher and has no student: choose the teacher that it made.", "run"
+        )
     _require_images(checkpoint.run.teacher, "checkpoint")
     return {"kind": kind, "checkpoint": checkpoint, "teacher": None, "steps": 18}
 
 
 def _require_images(teacher: Teacher, field: str) -> None:
-    if teacher.read_card().image_shape == POINT_SHAPE:
+    channels, _, _ = teacher.read_card().image_shape
+    if channels not in (1, 3):
         raise StudyRefused(f"{teacher.title} draws points in the plane, and people compare images.", field)
 
 

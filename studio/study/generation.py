@@ -110,7 +110,10 @@ def drawing_problems(study: Study) -> list[str]:
     if not prompts:
         return [*problems, "There are no prompts."]
     if len(prompts) != study.prompts_wanted:
-        problems.append(f"The study is to have {study.prompts_wanted} prompts and has {len(prompts)}.")
+        problems.append(
+            f"The study is to have {study.prompts_wanted} prompts and has {len(prompts)}: draw them anew, or "
+            "change the number in its settings."
+        )
     lines = [Line(prompt.text, prompt.label) for prompt in prompts]
     for arm in arms:
         problems += arm_problems(arm, lines)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import category
 
-import numpy as np
 from django.db import transaction
 
 from studio.accounts.models import User
@@ -22,7 +23,6 @@ BUILT_IN = Path(__file__).parent / "assets" / "prompts.txt"
 MOST_LIST_BYTES = 10 << 20
 MOST_LINES = 100_000
 MOST_CHARACTERS = 2_000
-_DRAW = 1  # tells this use of the study's seed from others
 
 
 class Line(NamedTuple):
@@ -68,13 +68,13 @@ def read_list(name: str, content: bytes) -> list[Line]:
 
 
 def _text_lines(text: str) -> Iterator[tuple[int, Line]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, Line(line.strip())
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, Line]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 found = json.loads(line)
@@ -87,7 +87,7 @@ def _json_lines(text: str) -> Iterator[tuple[int, Line]]:
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, Line]]:
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         if "prompt" not in (reader.fieldnames or ()):
             raise StudyRefused("line 1: a header with the column “prompt” is needed, and perhaps “label”.")
@@ -127,7 +127,7 @@ def _check(line: Line, where: str) -> None:
         raise StudyRefused(f"{where}: the prompt is empty.")
     if len(line.text) > MOST_CHARACTERS:
         raise StudyRefused(f"{where}: the prompt has {len(line.text):,} characters; at most {MOST_CHARACTERS:,}.")
-    if not line.text.isprintable():
+    if any(category(character) in ("Cc", "Cs") for character in line.text):
         raise StudyRefused(f"{where}: the prompt holds a control character.")
 
 
@@ -142,21 +142,19 @@ def draw_lines(lines: Sequence[Line], number: int, seed: int, *, again: bool = F
     """
     if len(lines) < number and not again:
         raise StudyRefused(f"{number} prompts are to be drawn, and the list has {len(lines)} different ones.", "number")
-    generator = np.random.default_rng([seed, _DRAW])
-    shuffled = [lines[index] for index in generator.permutation(len(lines))]
+    generator = random.Random(f"{seed}:prompts")  # noqa: S311 - a seed, not a secret
     piles: dict[int | None, list[Line]] = {}
-    for line in shuffled:
+    for line in generator.sample(lines, len(lines)):
         piles.setdefault(line.label, []).append(line)
     drawn: list[Line] = []
     turn = 0
     while len(drawn) < number:
         # The classes come in another order each time, so that none has the better chance of the last places.
-        for index in generator.permutation(len(piles)):
-            pile = list(piles.values())[index]
+        for pile in generator.sample(list(piles.values()), len(piles)):
             if turn < len(pile) or again:
                 drawn.append(pile[turn % len(pile)])
         turn += 1
-    return [drawn[index] for index in generator.permutation(number)]
+    return generator.sample(drawn[:number], number)
 
 
 # ---- setting

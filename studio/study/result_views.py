@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from studio.accounts.models import User
-from studio.common.downloads import download
+from studio.common.files import streamed_response
 from studio.common.permissions import may_change, may_view, require, signed_in_user
 from studio.study.amendments import participant_exclude, participant_restore, vote_correct
 from studio.study.exports import dictionary_csv, votes_csv, votes_json
@@ -103,14 +103,14 @@ def correct(request: HttpRequest, pk: int, vote: int) -> HttpResponseRedirect:
 @require_GET
 def export_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """One row a vote."""
-    return download(votes_csv(_study(request, pk)), "text/csv; charset=utf-8", f"study-{pk}-votes.csv")
+    return streamed_response(votes_csv(_study(request, pk)), "text/csv; charset=utf-8", name=f"study-{pk}-votes.csv")
 
 
 @never_cache
 @require_GET
 def export_json(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The same with the data dictionary."""
-    return download(votes_json(_study(request, pk)), "application/json", f"study-{pk}-votes.json")
+    return streamed_response(votes_json(_study(request, pk)), "application/json", name=f"study-{pk}-votes.json")
 
 
 @require_GET

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import CharField, TextField
 
-from studio.accounts.models import User
+from studio.accounts.audit import audit_record
+from studio.accounts.models import AuditAction, User
 from studio.study.lifecycle import StudyRefused, StudyState, check_move
 from studio.study.models import Study, StudyEvent
 from studio.study.storage import remove_study_files
@@ -16,6 +19,7 @@ SETTINGS = (
     "title", "question", "instructions", "consent", "prompts_wanted", "participants_wanted", "seed", "no_preference",
     "checks",
 )  # fmt: skip
+TEXTS = ("title", "question", "instructions", "consent")
 # Prompts and images follow from these.
 FIXED_AFTER_DRAFT = ("prompts_wanted", "seed")
 DEFAULT_CONSENT = (
@@ -62,9 +66,11 @@ def require_state(study: Study, to_do: str, *states: StudyState) -> None:
 
 
 def study_create(*, owner: User, title: str, consent: str = DEFAULT_CONSENT, **settings: Any) -> Study:
-    """A draft. `settings`: others of SETTINGS."""
+    """A draft. `settings`: others of SETTINGS. Raises StudyRefused naming the one that cannot be."""
+    study = Study(owner=owner, title=title, consent=consent, **settings)
+    _check_settings(study)
     with transaction.atomic():
-        study = Study.objects.create(owner=owner, title=title, consent=consent, **settings)
+        study.save()
         study_note(study, owner.get_username(), "made the study")
     return study
 
@@ -81,10 +87,32 @@ def study_change(study: Study, actor: User, **settings: Any) -> Study:
             if name in FIXED_AFTER_DRAFT and study.state != StudyState.DRAFT:
                 raise StudyRefused("Its images follow from this: take the study back to draft to change it.", name)
             setattr(study, name, settings[name])
+        _check_settings(study)
         if changes:
             study.save(update_fields=list(changes))
             study_note(study, actor.get_username(), f"changed {', '.join(changes)}", changes=changes)
     return study
+
+
+def _check_settings(study: Study) -> None:
+    """Raises StudyRefused with the first problem; the model itself looks at no text's length."""
+    try:
+        study.clean_fields(exclude={field.name for field in Study._meta.fields} - set(SETTINGS))
+    except ValidationError as error:
+        name, said = next(iter(error.message_dict.items()))
+        raise StudyRefused(said[0], name) from None
+    for name in TEXTS:
+        text, most = getattr(study, name), _most_characters(name)
+        if "\0" in text:
+            raise StudyRefused("This holds a null character.", name)
+        if len(text) > most:
+            raise StudyRefused(f"This has {len(text):,} characters; at most {most:,} are kept.", name)
+
+
+def _most_characters(name: str) -> int:
+    field = Study._meta.get_field(name)
+    assert isinstance(field, CharField | TextField)
+    return int(field.max_length or 0)
 
 
 def study_clone(study: Study, owner: User) -> Study:
@@ -103,11 +131,13 @@ def study_clone(study: Study, owner: User) -> Study:
     return clone
 
 
-def study_delete(study: Study) -> None:
+def study_delete(study: Study, actor: User) -> None:
     """Delete a draft and its files. Raises StudyRefused for a study that is more than a draft."""
     with transaction.atomic():
         study = study_locked(study.pk)
         require_state(study, "it can be deleted", StudyState.DRAFT)
         number = study.pk
         study.delete()
+        subject = f"study {number} ({study.title})"
+        audit_record(AuditAction.DELETED, actor=actor.get_username(), subject=subject)
         transaction.on_commit(lambda: remove_study_files(number))

@@ -8,7 +8,7 @@ import segno
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -27,9 +27,8 @@ from studio.study.links import (
     personal_links_csv,
     study_turnout,
 )
-from studio.study.models import Image, Link, Study
+from studio.study.models import Link, Study
 from studio.study.participation import answers_of, study_slots
-from studio.study.storage import image_path
 
 PAGE_SIZE = 100
 
@@ -121,17 +120,6 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
         "right": reverse("study:image", args=(pk, images[slot.right].pk)),
     }
     return render(request, "vote/pair.html", context)
-
-
-@require_GET
-def show_image(request: HttpRequest, pk: int, image: int) -> HttpResponse:
-    """A picture as it was made or uploaded; for signed-in people."""
-    require(may_view(request.user), "look at studies")
-    row = get_object_or_404(Image.objects.select_related("arm"), pk=image, prompt__study=pk)
-    try:
-        return HttpResponse(image_path(row).read_bytes(), content_type="image/png")
-    except FileNotFoundError:
-        raise Http404 from None
 
 
 def _home(request: HttpRequest, study: Study) -> str:

@@ -9,8 +9,11 @@ from typing import Any
 from simcore.config import EvaluationSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from simcore.control import Request
 from simcore.events import Event
-from simcore.resolve import resolve
+from simcore.pretrain_config import NetworkSpec, PretrainEvaluationSpec, PretrainSpec
+from simcore.pretraining import pretrain
+from simcore.resolve import resolve, resolve_pretraining
 from simcore.teacher_card import read_card
+from simcore.trained_teacher import Origin
 from simcore.trainer import distill
 
 
@@ -46,3 +49,25 @@ def run(
 ) -> list[Event]:
     """All events of a run."""
     return list(distill(spec, folder, Script(requests), resume))
+
+
+def small_pretraining(**changes: Any) -> PretrainSpec:
+    """A resolved training of a small teacher on the digits, with dropout, that draws, measures and checkpoints."""
+    settings: dict[str, Any] = {
+        "iterations": 6,
+        "batch_size": 8,
+        "threads": 1,
+        "device": "cpu",
+        "network": NetworkSpec(model_channels=8),
+        "schedule": ScheduleSpec(samples_every=3, sample_count=20, checkpoint_every=3),
+        "evaluation": PretrainEvaluationSpec(every=2, samples=100, final_samples=100, steps=2),
+    }
+    return resolve_pretraining(PretrainSpec(**(settings | changes)))
+
+
+def run_pretraining(
+    spec: PretrainSpec, folder: Path, requests: Iterable[Request | None] = (), resume: Path | None = None
+) -> list[Event]:
+    """All events of a teacher's training; the teacher lies in the folder's `teacher`."""
+    teacher, origin = folder / "teacher", Origin("the command")
+    return list(pretrain(spec, folder, Script(requests), resume, teacher=teacher, origin=origin))

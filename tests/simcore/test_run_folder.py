@@ -54,10 +54,10 @@ def test_an_unfinished_run_has_no_summary(log: EventLog) -> None:
 
 
 def test_the_specification_survives_and_a_damaged_one_is_told(tmp_path: Path) -> None:
-    assert read_spec(tmp_path) is None
+    assert read_spec(tmp_path, RunSpec) is None
     spec = RunSpec(seed=5)
     write_spec(tmp_path, spec)
-    assert read_spec(tmp_path) == spec
+    assert read_spec(tmp_path, RunSpec) == spec
     (tmp_path / "spec.json").write_text('{"seed": -1}')
     with pytest.raises(ValueError, match=r"spec\.json is not a readable run specification"):
-        read_spec(tmp_path)
+        read_spec(tmp_path, RunSpec)

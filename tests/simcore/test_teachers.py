@@ -85,13 +85,14 @@ def test_a_configuration_that_is_not_known_is_refused(change: dict[str, object],
 def test_a_bundled_teachers_command_is_the_standard_one_and_its_readme_says_what_the_card_says(reference: str) -> None:
     from simcore.commands.pretrain import reproduce
     from simcore.datasets import load_dataset
-    from simcore.pretrain_config import standard_spec
-    from simcore.pretraining import denoiser_config, readme
+    from simcore.pretrain_config import denoiser_config, standard_spec
+    from simcore.trained_teacher import readme
 
     card = read_card(reference)
     spec = standard_spec(card.dataset)
     assert card.command == reproduce(spec) == f"python -m simcore pretrain --dataset {card.dataset} --out DIR"
-    assert card.config | denoiser_config(spec, load_dataset(card.dataset)) == card.config
+    data = load_dataset(card.dataset)
+    assert card.config | denoiser_config(spec, data.image_shape, data.classes) == card.config
     assert (teacher_folder(reference) / "README.md").read_text() == readme(card, spec)
 
 

@@ -16,6 +16,7 @@ import pytest
         "run_folder",
         "commands.common",
         "commands.draw",
+        "pretrain_config",
     ],
 )
 def test_the_specifications_import_where_torch_cannot_be(module: str) -> None:

@@ -100,7 +100,7 @@ def address(route: str, ids: dict[str, Any]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name, before = match[1], route[: match.start()].rstrip("/").rsplit("/", 1)[-1]
-        words = {"action": "pause", "secret": "unknown", "token": "unknown", "key": str(uuid4())}
+        words = {"action": "pause", "direction": "up", "secret": "unknown", "token": "unknown", "key": str(uuid4())}
         return words.get(name) or str(ids[before] if name == "pk" else ids[name.removesuffix("_id")])
 
     return "/" + re.sub(r"<\w+:(\w+)>", value, route)

@@ -82,7 +82,7 @@ export class RunEvaluations extends RunTable {
     });
     const number = (text: string): HTMLElement => make("td", text, { class: "num" });
     const cells = [source === "teacher" ? "–" : count(Number(step)), ...values, count(Number(samples)), nfe ?? ""];
-    row.replaceChildren(make("td", source), ...cells.map(number));
+    row.replaceChildren(make("td", source === "student" ? (this.dataset["trained"] ?? source) : source), ...cells.map(number));
   }
 }
 

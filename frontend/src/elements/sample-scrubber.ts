@@ -95,7 +95,8 @@ export class SampleScrubber extends HTMLElement {
     for (const source of SOURCES) {
       const grid = source === "student" ? student : this.teacher;
       for (const place of ["source", "large"]) {
-        const figure = find<HTMLElement>(this, `[data-${place}="${source}"]`);
+        const figure = this.querySelector<HTMLElement>(`[data-${place}="${source}"]`); // a teacher's training has one
+        if (!figure) continue;
         if (grid) showGrid(figure, grid);
         else clearGrid(figure);
       }
@@ -129,7 +130,7 @@ function showGrid(figure: HTMLElement, grid: SampleGrid): void {
   image.classList.toggle("pixels", !scatter);
   if (box instanceof HTMLButtonElement) box.disabled = false;
   find(figure, "[data-caption]").textContent = `NFE ${count(grid.nfe)}`;
-  image.alt = `${count(grid.count)} ${scatter ? "points" : "images"} of the ${grid.source}${grid.source === "student" ? ` at step ${count(grid.step)}` : ""}`;
+  image.alt = `${count(grid.count)} ${scatter ? "points" : "images"} of the ${find(figure, "strong").textContent.toLowerCase()}${grid.source === "student" ? ` at step ${count(grid.step)}` : ""}`;
   image.hidden = false;
   if (image.getAttribute("src") !== grid.url) image.src = grid.url; // the old picture stays until the new one is decoded
 }

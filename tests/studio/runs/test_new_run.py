@@ -14,9 +14,8 @@ from simcore.presets import PRESETS, find_preset
 from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
 from studio.jobs.services import job_end
-from studio.runs import fields
 from studio.runs.estimate import duration
-from studio.runs.fields import all_leaves, show, spec_groups, value_at
+from studio.runs.fields import all_leaves, show, value_at
 from studio.runs.forms import NewRunForm
 from studio.runs.models import Run
 from tests.studio.builders import claim, metrics, record, started, token_of
@@ -103,13 +102,9 @@ def widened(monkeypatch: pytest.MonkeyPatch) -> Any:
     """RunSpec with more settings, as a later version might have."""
 
     def build(**more: Any) -> None:
-        model = create_model("RunSpec", __base__=RunSpec, **more)
-        monkeypatch.setattr(fields, "RunSpec", model)
-        spec_groups.cache_clear()
+        monkeypatch.setattr(NewRunForm, "kind", create_model("RunSpec", __base__=RunSpec, **more))
 
-    yield build
-    monkeypatch.undo()
-    spec_groups.cache_clear()
+    return build
 
 
 def test_a_setting_added_to_the_model_appears_by_itself(ada: Client, widened: Any) -> None:
@@ -136,7 +131,7 @@ def test_a_switch_shows_its_default_and_opens_its_group_only_when_it_differs(tea
         clear: bool = setting(True, help="Whether it is understood.")
 
     widened(voice=(Voice, setting(Voice(), help="How it speaks.", label="Voice")))
-    spec = fields.RunSpec(**PRESET.spec.model_dump())
+    spec = NewRunForm.kind(**PRESET.spec.model_dump())
     preset = type(PRESET)(name=PRESET.name, title="", description="", spec=spec)
     form = NewRunForm(preset=preset)
     assert "checked" not in str(form["voice.loud"])

@@ -164,6 +164,15 @@ def approved_study(user: Any, prompts: int = 3, **settings: Any) -> Study:
     return study
 
 
+def some_image(user: Any) -> Image:
+    """Rows only: the picture of a draft's prompt, without its file."""
+    study = Study.objects.create(owner=user, title="Which is better?", consent="Yes")
+    prompt, arm = Prompt(study=study, position=0, text="a cat"), Arm(study=study, position=0, label="A", kind="upload")
+    prompt.save()
+    arm.save()
+    return Image.objects.create(prompt=prompt, arm=arm, path="images/1.png", sha256="0" * 64, width=8, height=8)
+
+
 def open_study(user: Any, prompts: int = 3, **settings: Any) -> Study:
     """One that participants can enter."""
     return study_open(approved_study(user, prompts, **settings), user)

@@ -9,13 +9,15 @@ import pytest
 from simcore.teacher_card import read_card
 from studio.catalog.models import Teacher
 from studio.catalog.services import teacher_delete
-from studio.runs.models import Checkpoint
+from studio.runs.models import Checkpoint, Run
 from studio.study.arms import arm_problems, arm_reference, arm_set
 from studio.study.lifecycle import StudyRefused
 from studio.study.models import Study, StudyEvent
 from studio.study.pictures import live_images
 from studio.study.prompts import Line
+from studio.study.selectors import checkpoint_choices
 from studio.study.services import study_create
+from tests.studio.catalog.conftest import some_dataset
 from tests.studio.study.builders import archive_of, draft_study, upload
 
 
@@ -46,6 +48,14 @@ def test_a_checkpoint_that_is_gone_is_refused(study: Study, user: Any, a_checkpo
         arm_set(study, user, position=0, kind="checkpoint", checkpoint=a_checkpoint)
     assert refusal.value.field == "checkpoint"
     assert not study.arms.exists()
+
+
+def test_a_run_that_trains_a_teacher_has_no_student(study: Study, user: Any, a_checkpoint: Checkpoint) -> None:
+    Run.objects.filter(pk=a_checkpoint.run_id).update(teacher=None, dataset=some_dataset(user))
+    a_checkpoint.run.refresh_from_db()
+    with pytest.raises(StudyRefused, match="choose the teacher that it made"):
+        arm_set(study, user, position=0, kind="checkpoint", checkpoint=a_checkpoint)
+    assert not checkpoint_choices()
 
 
 def test_points_in_the_plane_are_refused(study: Study, user: Any) -> None:
@@ -105,4 +115,4 @@ def test_a_teacher_that_a_study_compares_cannot_be_deleted(study: Study, user: A
     teacher.refresh_from_db()
     arm_set(study, user, position=0, kind="teacher", teacher=teacher)
     with pytest.raises(ValueError, match="used by the study Which is better"):
-        teacher_delete(teacher)
+        teacher_delete(teacher, user)

@@ -43,6 +43,12 @@ def test_lists_are_read_in_three_kinds(name: str, content: str) -> None:
     assert read_list(name, content.encode()) == [Line("a cat"), Line("a dog, asleep")]
 
 
+def test_other_alphabets_emoji_and_odd_spaces_are_text() -> None:
+    odd = "ein Fuchs\u00a0im Schnee 👩\u200d🚀 \u2028 猫"
+    assert read_list("a.jsonl", json.dumps(odd, ensure_ascii=False).encode()) == [Line(odd)]
+    assert read_list("a.txt", f"{odd}\r\na cat\r\n".encode()) == [Line(odd), Line("a cat")]
+
+
 def test_lists_may_carry_classes() -> None:
     assert read_list("a.csv", b"prompt,label\na cat,3\na dog,\n") == [Line("a cat", 3), Line("a dog")]
     assert read_list("a.jsonl", b'{"prompt": "a cat", "label": 3}') == [Line("a cat", 3)]

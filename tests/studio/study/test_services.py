@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from studio.accounts.models import AuditEntry
 from studio.study.lifecycle import MOVES, StudyRefused, StudyState
 from studio.study.models import Study
 from studio.study.services import study_change, study_clone, study_create, study_delete, study_move
@@ -48,6 +49,22 @@ def test_a_change_is_kept_with_what_was_before(user: Any) -> None:
     assert event.detail == {"changes": {"title": ["a study", "another"], "prompts_wanted": [17, 5]}}
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("title", ""), ("title", "x" * 201), ("question", "x" * 1001), ("consent", ""), ("consent", "a\0b"),
+     ("prompts_wanted", 0), ("prompts_wanted", 201), ("participants_wanted", 0), ("checks", 6), ("checks", "two"),
+     ("seed", -1), ("seed", 2**63)],
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_refused_by_name(user: Any, field: str, value: Any) -> None:
+    with pytest.raises(StudyRefused) as refusal:
+        study_create(owner=user, **({"title": "a study"} | {field: value}))
+    assert refusal.value.field == field
+    study = study_create(owner=user, title="a study")
+    with pytest.raises(StudyRefused):
+        study_change(study, user, **{field: value})
+    assert study.events.count() == 1
+
+
 def test_what_images_follow_from_is_fixed_after_the_draft_and_all_after_the_opening(user: Any) -> None:
     study = review_study(user)
     assert study_change(study, user, question="Which?").question == "Which?"
@@ -77,8 +94,10 @@ def test_a_clone_is_a_draft_with_the_same_prompts_and_arms(user: Any, django_use
 def test_a_draft_is_deleted_with_its_files_and_nothing_else_is(user: Any) -> None:
     study = draft_study(user)
     study_folder(study.pk).mkdir(parents=True)
-    study_delete(study)
+    study_delete(study, user)
     assert not Study.objects.exists()
+    entry = AuditEntry.objects.latest("pk")
+    assert (entry.action, entry.actor, "Which is better?" in entry.subject) == ("deleted", "ada", True)
     assert not study_folder(study.pk).exists()
     with pytest.raises(StudyRefused, match="it can be deleted while it is draft"):
-        study_delete(review_study(user))
+        study_delete(review_study(user), user)

@@ -15,7 +15,6 @@ from django.utils import timezone
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.links import open_link, open_link_set, personal_links_create
 from studio.study.models import Image, Link, Participant, Study, Trial
-from studio.study.storage import image_path
 from tests.studio.study.builders import study_with
 from tests.studio.study.voters import Voter, address_of, link_of, opened_study
 
@@ -167,12 +166,3 @@ def test_before_there_are_images_the_preview_says_so(ada: Client, user: Any) -> 
     study = study_with(user, prompts=2, state=StudyState.DRAFT)
     Image.objects.filter(prompt__study=study).delete()
     assert "No pair yet" in ada.get(f"/studies/{study.pk}/preview/").content.decode()
-
-
-def test_images_are_served_to_signed_in_people(ada: Client, study: Study) -> None:
-    image = Image.objects.filter(prompt__study=study).select_related("arm").earliest("pk")
-    address = f"/studies/{study.pk}/images/{image.pk}.png"
-    assert ada.get(address).content == image_path(image).read_bytes()
-    assert ada.get(f"/studies/{study.pk + 1}/images/{image.pk}.png").status_code == 404
-    image_path(image).unlink()
-    assert ada.get(address).status_code == 404
