@@ -20,9 +20,10 @@ def methods_paragraph(results: Results) -> str:
 
 def _design(results: Results) -> list[str]:
     study, pairs = results.study, len(results.prompts)
+    question = study.question.strip().rstrip(".")
     text = [
         f"Participants compared {_many(pairs, 'pair')} of images, one by {results.arm.label} and one by "
-        f"{results.other.label} for the same prompt, shown side by side under the question “{study.question}”",
+        f"{results.other.label} for the same prompt, shown side by side under the question “{question}”.",
         "Sides and order were drawn at random for each participant, sides balanced within participants and between "
         "consecutive ones; participants were not told which image came from where, and a person had approved every "
         "image before.",
@@ -71,7 +72,7 @@ def _checks(results: Results) -> list[str]:
     else:
         text.append("Nobody was excluded.")
     if results.corrections:
-        text.append(f"{_many(results.corrections, 'correction')} of votes by researchers are on record.")
+        text.append(f"Researchers corrected votes {_many(results.corrections, 'time')}; what was answered is kept.")
     return text
 
 

@@ -15,9 +15,10 @@ from studio.study.models import Arm, Exclusion, Participant, Prompt, Study, Vote
 from studio.study.statistics.answers import Answer
 from studio.study.statistics.figures import Interval, NotEnough, Tally
 from studio.study.statistics.power import votes_needed
+from studio.study.statistics.shares import wilson
 from studio.study.statistics.summary import Part, Summary, summarise
 
-NO_VOTES = Part(Tally(0, 0, 0), NotEnough("nobody has voted"), Tally(0, 0, 0), None)
+NO_VOTES = Part(Tally(0, 0, 0), Tally(0, 0, 0), None)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ class PromptRow:
     number: int
     text: str
     part: Part
+    interval: Interval | NotEnough
 
     @property
     def bar(self) -> Bar | None:
         """None where nobody has voted."""
-        return _bar(self.part.tally, self.part.interval)
+        return _bar(self.part.tally, self.interval)
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,7 @@ def study_results(study: Study) -> Results:
         kept=summary,
         everyone=everyone,
         people=_people(study, answers, checks, everyone, exclusions),
-        prompts=[
-            PromptRow(prompt.position + 1, prompt.text, summary.prompts.get(prompt.position, NO_VOTES))
-            for prompt in Prompt.objects.filter(study=study)
-        ],
+        prompts=[_prompt(prompt, summary) for prompt in Prompt.objects.filter(study=study)],
         needed=[Needed(share, votes_needed(share / 100), summary.tally.decided) for share in (60, 55)],
         corrections=Vote.objects.filter(trial__participant__study=study, replaces__isnull=False).count(),
     )
@@ -185,6 +184,11 @@ def _exclusions(study: Study) -> dict[int, Exclusion]:
     """Those in force, by the participant's number."""
     rows = Exclusion.objects.filter(participant__study=study, lifted_at=None).select_related("participant", "by")
     return {row.participant.number: row for row in rows}
+
+
+def _prompt(prompt: Prompt, summary: Summary) -> PromptRow:
+    part = summary.prompts.get(prompt.position, NO_VOTES)
+    return PromptRow(prompt.position + 1, prompt.text, part, wilson(part.tally))
 
 
 def _people(

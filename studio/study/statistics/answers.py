@@ -40,7 +40,8 @@ def matrix(answers: Sequence[Answer], arm: int) -> NDArray[np.float64]:
 
     Raises ValueError where somebody votes twice on one prompt.
     """
-    people, prompts = (sorted({answer[field] for answer in answers}) for field in (0, 1))
+    people = sorted({answer.participant for answer in answers})
+    prompts = sorted({answer.prompt for answer in answers})
     row = {number: place for place, number in enumerate(people)}
     column = {number: place for place, number in enumerate(prompts)}
     scores = np.full((len(people), len(prompts)), np.nan)

@@ -20,7 +20,6 @@ class Part:
     """The votes of one prompt or of one participant."""
 
     tally: Tally
-    interval: Interval | NotEnough
     left: Tally  # wins: votes for the left side
     seconds: float | None  # median
 
@@ -109,5 +108,4 @@ def _parts(answers: Sequence[Answer], arm: int, by: Literal["prompt", "participa
 
 
 def _part(answers: Sequence[Answer], arm: int) -> Part:
-    counts = tally(answers, arm)
-    return Part(counts, wilson(counts), left_tally(answers), median_seconds(answers))
+    return Part(tally(answers, arm), left_tally(answers), median_seconds(answers))
