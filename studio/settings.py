@@ -174,6 +174,8 @@ SPECTACULAR_SETTINGS = {
         "StateEnum": "studio.jobs.lifecycle.JobState",
         "WorkerStateEnum": "studio.api.pool.WORKER_STATES",
         "DeliveryStateEnum": "studio.notifications.models.Delivery.State",
+        "RunKindEnum": "studio.api.runs.KINDS",
+        "GroupKindEnum": "studio.runs.models.RunGroup.Kind",
     },
 }
 # The interactive reference's own files come from a package.

@@ -27,6 +27,7 @@ from studio.jobs.lifecycle import JobState, UserAction
 from studio.jobs.models import Job
 from studio.jobs.queue import HIGHEST_PRIORITY, job_set_priority
 from studio.jobs.services import actions_of
+from studio.runs.deletion import run_delete
 from studio.runs.distillation import TRAINING_KINDS
 from studio.runs.estimate import estimate
 from studio.runs.fields import all_leaves, value_at
@@ -41,6 +42,7 @@ from studio.runs.specs import changed_settings, changed_spec, checked_teacher, e
 SORTS = {"created": "-age", "name": "name", "state": "state", "progress": "progress", "figure": "figure"}
 ORDERS = tuple(f"{sign}{name}" for name in (*SORTS, "priority") for sign in ("", "-"))
 FILTERS = ("q", "state", "owner", "kind", "preset", "objective", "tag", "group")
+KINDS = [(name, name) for name in TRAINING_KINDS]
 ARCHIVED = {"all": "all", "no": "", "only": "only"}
 
 
@@ -55,7 +57,7 @@ class RunsQuery(PageQuery):
     owner = Text(max_length=150, required=False, help_text="Username.")
     teacher = Text(max_length=500, required=False, help_text="Reference of the teacher.")
     preset = Text(max_length=100, required=False)
-    kind = serializers.ChoiceField(choices=TRAINING_KINDS, required=False)
+    kind = serializers.ChoiceField(choices=KINDS, required=False)
     objective = serializers.ChoiceField(choices=list(OBJECTIVE_LABELS), required=False)
     tag = Text(max_length=40, required=False)
     group = serializers.IntegerField(min_value=0, max_value=HIGHEST_ID, required=False, help_text="Number of a group.")
@@ -71,7 +73,7 @@ class RunSummary(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=JobState.choices)
     reason = serializers.CharField(help_text="Why it is in this state, where there is something to say.")
     kind = serializers.ChoiceField(
-        choices=TRAINING_KINDS, help_text="distil: a student of a teacher; pretrain: a teacher on a data set."
+        choices=KINDS, help_text="distil: a student of a teacher; pretrain: a teacher on a data set."
     )
     teacher_title = serializers.CharField(help_text="Empty where a teacher is trained.")
     dataset_title = serializers.CharField(help_text="What a teacher is trained on; empty where one is distilled.")
@@ -256,6 +258,14 @@ class RunOne(Endpoint):
             if "priority" in asked:
                 set_priority(request, run.job, asked["priority"])
         return Response(detail(run_of(pk)))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        """Delete an ended run with its records and files. 409 while it goes on, or where something uses it."""
+        run = run_of(pk)
+        require(may_change(request.user, run.job.owner_id), "delete a run that is not yours")
+        run_delete(run, actor=signed_in_user(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _label(run: Run, asked: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from simcore.figures import figures_of
 from simcore.presets import PRESETS
 from simcore.pretrain_config import PretrainSpec
 from studio.catalog.models import Teacher
-from studio.jobs.lifecycle import JobState
+from studio.jobs.lifecycle import ENDED_STATES, JobState
 from studio.jobs.models import Job
 from studio.jobs.services import actions_of
 from studio.runs.fields import show, spec_groups, value_at
@@ -40,6 +40,7 @@ def run_detail(run: Run) -> dict[str, Any]:
         "worker": job.worker,
         "device": job.device,
         "actions": actions_of(job),
+        "ended": job.state in ENDED_STATES,
         "started": job.started_at,
         "finished": job.finished_at,
         "last_seq": job.event_seq,

@@ -8,7 +8,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from studio.common.files import streamed_response
-from studio.common.permissions import may_change, may_view, require
+from studio.common.permissions import may_change, may_view, require, signed_in_user
+from studio.runs.deletion import run_delete
 from studio.runs.exports import CSV_TYPE, TENSORBOARD_TYPE, csv_rows, tensorboard_name, tensorboard_records
 from studio.runs.labels import run_archive, run_label
 from studio.runs.log_search import search_log
@@ -41,6 +42,19 @@ def archive_run(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     except RunRefused as refusal:
         messages.error(request, str(refusal))
     return redirect("runs:detail", pk)
+
+
+@require_POST
+def delete_run(request: HttpRequest, pk: int) -> HttpResponseRedirect:
+    """Delete an ended run with its files."""
+    run = _own_run(request, pk)
+    try:
+        run_delete(run, actor=signed_in_user(request))
+    except RunRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("runs:detail", pk)
+    messages.success(request, f"{run.name} is deleted.")
+    return redirect("runs:list")
 
 
 def _own_run(request: HttpRequest, pk: int) -> Run:

@@ -30,7 +30,11 @@ class RunRefused(ValueError):
 
 
 def check_queue_limit(owner: User, more: int) -> None:
-    """Raises RunRefused where `more` runs would exceed what one person may have waiting."""
+    """Raises RunRefused where `more` runs would exceed what one person may have waiting.
+
+    In a transaction: whoever launches for the same person at once waits until this one is through.
+    """
+    User.objects.select_for_update().get(pk=owner.pk)
     waiting = Job.objects.filter(owner=owner, kind__in=TRAINING_KINDS, state=JobState.QUEUED).count()
     if waiting + more > settings.QUEUED_LIMIT:
         raise RunRefused(
@@ -39,6 +43,7 @@ def check_queue_limit(owner: User, more: int) -> None:
         )
 
 
+@transaction.atomic
 def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
     """Queue a distillation.
 
@@ -50,17 +55,16 @@ def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
         raise SpecError({"teacher": f"the catalogue has no teacher “{spec.teacher}”"})
     card = teacher.read_card()
     resolved = prepare(spec, card)
-    with transaction.atomic():
-        job = job_create(
-            kind=DISTILLATION,
-            owner=owner,
-            spec=resolved.model_dump(mode="json"),
-            total_steps=resolved.iterations,
-            needs=training_needs(resolved, card.parameters),
-        )
-        run = Run.objects.create(job=job, name=name or default_name(job, preset), preset=preset, teacher=teacher)
-        audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
-        return run
+    job = job_create(
+        kind=DISTILLATION,
+        owner=owner,
+        spec=resolved.model_dump(mode="json"),
+        total_steps=resolved.iterations,
+        needs=training_needs(resolved, card.parameters),
+    )
+    run = Run.objects.create(job=job, name=name or default_name(job, preset), preset=preset, teacher=teacher)
+    audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
+    return run
 
 
 def default_name(job: Job, start: str) -> str:

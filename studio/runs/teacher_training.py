@@ -26,6 +26,7 @@ def standard_for(dataset: Dataset) -> PretrainSpec:
     return standard_spec(dataset.reference).model_copy(update={"conditional": dataset.read_card().classes > 0})
 
 
+@transaction.atomic
 def teacher_train(*, owner: User, name: str, spec: PretrainSpec) -> Run:
     """Queue the training of a teacher, which enters the catalogue when it succeeds.
 
@@ -35,18 +36,17 @@ def teacher_train(*, owner: User, name: str, spec: PretrainSpec) -> Run:
     check_queue_limit(owner, 1)
     dataset = Dataset.objects.get(reference=spec.dataset)
     resolved, parameters = prepare_pretraining(spec, dataset.read_card())
-    with transaction.atomic():
-        job = job_create(
-            kind=TEACHER_TRAINING,
-            owner=owner,
-            spec=resolved.model_dump(mode="json"),
-            total_steps=resolved.iterations,
-            needs=pretraining_needs(resolved, parameters),
-        )
-        name = name or default_name(job, f"Teacher of {dataset.title}")[:200]
-        run = Run.objects.create(job=job, name=name, dataset=dataset)
-        audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
-        return run
+    job = job_create(
+        kind=TEACHER_TRAINING,
+        owner=owner,
+        spec=resolved.model_dump(mode="json"),
+        total_steps=resolved.iterations,
+        needs=pretraining_needs(resolved, parameters),
+    )
+    name = name or default_name(job, f"Teacher of {dataset.title}")[:200]
+    run = Run.objects.create(job=job, name=name, dataset=dataset)
+    audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
+    return run
 
 
 def teacher_train_on(*, owner: User, name: str, dataset: Dataset, settings: dict[str, Any]) -> Run:

@@ -538,7 +538,8 @@ export interface paths {
         get: operations["runs_retrieve"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** @description Delete an ended run with its records and files. 409 while it goes on, or where something uses it. */
+        delete: operations["runs_destroy"];
         options?: never;
         head?: never;
         /** @description Change its name, tags, notes or priority, put it away or bring it back: all that is asked, or nothing. */
@@ -1092,7 +1093,7 @@ export interface components {
              *     * `distil` - distil
              *     * `pretrain` - pretrain
              */
-            kind: components["schemas"]["Kind0a6Enum"];
+            kind: components["schemas"]["RunKindEnum"];
             name: string;
             objective: string;
             /** @description The newest values of its other figures. */
@@ -1286,7 +1287,7 @@ export interface components {
             /** @description The figure that the cells are judged by. */
             headline: string;
             readonly id: number;
-            kind: components["schemas"]["Kind098Enum"];
+            kind: components["schemas"]["GroupKindEnum"];
             members: components["schemas"]["RunSummary"][];
             name: string;
             owner: string;
@@ -1294,12 +1295,18 @@ export interface components {
             runs: number;
             succeeded: number;
         };
+        /**
+         * @description * `sweep` - Sweep
+         *     * `ablation` - Figure 2 ablation
+         * @enum {string}
+         */
+        GroupKindEnum: "sweep" | "ablation";
         /** @description A group of runs. */
         GroupRow: {
             /** Format: date-time */
             readonly created_at: string;
             readonly id: number;
-            kind: components["schemas"]["Kind098Enum"];
+            kind: components["schemas"]["GroupKindEnum"];
             name: string;
             owner: string;
             /** @description How many. */
@@ -1359,18 +1366,6 @@ export interface components {
             /** @description teacher or data set. */
             what: string;
         };
-        /**
-         * @description * `distil` - distil
-         *     * `pretrain` - pretrain
-         * @enum {string}
-         */
-        Kind0a6Enum: "distil" | "pretrain";
-        /**
-         * @description * `sweep` - Sweep
-         *     * `ablation` - Figure 2 ablation
-         * @enum {string}
-         */
-        Kind098Enum: "sweep" | "ablation";
         /** @description With its address, this once. */
         LinkMade: {
             /** Format: date-time */
@@ -1668,7 +1663,7 @@ export interface components {
             base_run?: number;
             /** @description Of an ablation: with Diff-Instruct beside the figure's eight cells. */
             diff_instruct?: boolean;
-            kind: components["schemas"]["Kind098Enum"];
+            kind: components["schemas"]["GroupKindEnum"];
             /** @description Empty: kind and preset. */
             name?: string;
             preset: components["schemas"]["PresetEnum"];
@@ -2601,7 +2596,7 @@ export interface components {
              *     * `distil` - distil
              *     * `pretrain` - pretrain
              */
-            kind: components["schemas"]["Kind0a6Enum"];
+            kind: components["schemas"]["RunKindEnum"];
             name: string;
             notes: string;
             objective: string;
@@ -2653,6 +2648,12 @@ export interface components {
          * @enum {string}
          */
         RunDetailActionsEnum: "pause" | "resume" | "checkpoint" | "cancel" | "retry";
+        /**
+         * @description * `distil` - distil
+         *     * `pretrain` - pretrain
+         * @enum {string}
+         */
+        RunKindEnum: "distil" | "pretrain";
         /** @description A run as a row of the list. */
         RunSummary: {
             archived: boolean;
@@ -2671,7 +2672,7 @@ export interface components {
              *     * `distil` - distil
              *     * `pretrain` - pretrain
              */
-            kind: components["schemas"]["Kind0a6Enum"];
+            kind: components["schemas"]["RunKindEnum"];
             name: string;
             objective: string;
             owner: string;
@@ -6949,6 +6950,95 @@ export interface operations {
             };
             /** @description Only JSON is spoken here. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runs_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
