@@ -81,9 +81,10 @@ TEMPLATES = [
     },
 ]
 
+# Each request has a thread of its own under ASGI, so that persistent connections would only pile up.
 DATABASES: dict[str, Any] = {
     "default": dj_database_url.parse(
-        ENVIRONMENT.database_url or f"sqlite:///{DATA / 'studio.sqlite3'}", conn_max_age=60
+        ENVIRONMENT.database_url or f"sqlite:///{DATA / 'studio.sqlite3'}", conn_max_age=0, conn_health_checks=True
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -93,6 +94,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+else:
+    # Of each process; requests beyond wait. PostgreSQL itself takes 100 unless told otherwise.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 30, "timeout": 10}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"

@@ -6,13 +6,9 @@ So sides are balanced within one in each participant and, for each prompt, acros
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-
-# Streams of the generator.
-_SIDES, _ORDER = 0, 1
 
 
 @dataclass(frozen=True)
@@ -40,17 +36,17 @@ class Slot:
 def allocate(key: int, number: int, prompts: Sequence[PromptFacts], checks: int = 0) -> list[Slot]:
     """The sequence of participant `number` (from 1): every prompt once, in uniformly random order.
 
-    `key` seeds the draw, ≥ 0. `checks` attention checks stand at random places, neither first nor last: two images of
+    `key` seeds the draw. `checks` attention checks stand at random places, neither first nor last: two images of
     one arm, of which one belongs to a prompt of another text and label; fewer where no prompt differs from another.
     """
     sides = _sides(key, number, len(prompts))
-    rng = np.random.default_rng([key, _ORDER, number])
-    order = [int(position) for position in rng.permutation(len(prompts))]
+    rng = random.Random(f"{key}:order:{number}")  # noqa: S311 - the key is what is secret
+    order = rng.sample(range(len(prompts)), len(prompts))
     slots = [Slot(p, (p, 0), (p, 1)) if sides[p] else Slot(p, (p, 1), (p, 0)) for p in order]
     extra = _checks(rng, prompts, checks)
     if extra:
-        places = rng.choice(np.arange(1, len(slots) + len(extra) - 1), size=len(extra), replace=False)
-        for place, slot in zip(sorted(places.tolist()), extra, strict=True):
+        places = rng.sample(range(1, len(slots) + len(extra) - 1), len(extra))
+        for place, slot in zip(sorted(places), extra, strict=True):
             slots.insert(place, slot)
     return slots
 
@@ -58,18 +54,17 @@ def allocate(key: int, number: int, prompts: Sequence[PromptFacts], checks: int 
 def _sides(key: int, number: int, count: int) -> list[bool]:
     """For each prompt, whether arm 0 is on the left: half of them, the odd one by lot, at random prompts."""
     pair, second = divmod(number - 1, 2)
-    rng = np.random.default_rng([key, _SIDES, pair])
-    left = count // 2 + (int(rng.integers(2)) if count % 2 else 0)
-    sides = rng.permutation(np.arange(count) < left)
-    return [bool(side) != bool(second) for side in sides]
+    rng = random.Random(f"{key}:sides:{pair}")  # noqa: S311
+    left = set(rng.sample(range(count), count // 2 + rng.randrange(1 + count % 2)))
+    return [(position in left) != bool(second) for position in range(count)]
 
 
-def _checks(rng: np.random.Generator, prompts: Sequence[PromptFacts], count: int) -> list[Slot]:
+def _checks(rng: random.Random, prompts: Sequence[PromptFacts], count: int) -> list[Slot]:
     """The checks, each of another prompt as long as there are enough."""
     pairs = [(own, others) for own in range(len(prompts)) if (others := _differing(prompts, own))]
     if not pairs:
         return []
-    chosen = [pairs[int(i)] for i in rng.permutation(len(pairs))]
+    chosen = rng.sample(pairs, len(pairs))
     return [_check(rng, *chosen[i % len(chosen)]) for i in range(count)]
 
 
@@ -82,8 +77,8 @@ def _differing(prompts: Sequence[PromptFacts], own: int) -> list[int]:
     ]
 
 
-def _check(rng: np.random.Generator, own: int, others: Sequence[int]) -> Slot:
-    arm, own_left, other = int(rng.integers(2)), bool(rng.integers(2)), others[int(rng.integers(len(others)))]
+def _check(rng: random.Random, own: int, others: Sequence[int]) -> Slot:
+    arm, own_left, other = rng.randrange(2), rng.random() < 0.5, rng.choice(others)
     images = (own, arm), (other, arm)
     left, right = images if own_left else images[::-1]
     return Slot(own, left, right, expected_left=own_left)

@@ -23,7 +23,7 @@ class OpenLinkForm(forms.Form):
 
 class PersonalLinksForm(forms.Form):
     count = forms.IntegerField(
-        required=False, min_value=1, max_value=MOST_AT_ONCE, label="How many", help_text="Or a note for each, below."
+        required=False, min_value=1, max_value=MOST_AT_ONCE, label="How many", help_text="Or write a note for each."
     )
     notes = forms.CharField(
         required=False,

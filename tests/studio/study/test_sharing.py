@@ -16,7 +16,7 @@ from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.links import open_link, open_link_set, personal_links_create
 from studio.study.models import Image, Link, Participant, Study, Trial
 from tests.studio.study.builders import study_with
-from tests.studio.study.voters import Voter, address_of, link_of, opened_study, picture
+from tests.studio.study.voters import Voter, address_of, link_of, opened_study
 
 
 @pytest.fixture(autouse=True)
@@ -166,15 +166,3 @@ def test_before_there_are_images_the_preview_says_so(ada: Client, user: Any) -> 
     study = study_with(user, prompts=2, state=StudyState.DRAFT)
     Image.objects.filter(prompt__study=study).delete()
     assert "No pair yet" in ada.get(f"/studies/{study.pk}/preview/").content.decode()
-
-
-def test_images_are_served_to_signed_in_people(ada: Client, study: Study) -> None:
-    from studio.study.storage import image_path
-
-    image = Image.objects.filter(prompt__study=study).select_related("arm").earliest("pk")
-    address = f"/studies/{study.pk}/images/{image.pk}.png"
-    assert ada.get(address).status_code == 404  # there is no file yet
-    image_path(image).parent.mkdir(parents=True, exist_ok=True)
-    image_path(image).write_bytes(picture(1, 1))
-    assert ada.get(address).content == picture(1, 1)
-    assert ada.get(f"/studies/{study.pk + 1}/images/{image.pk}.png").status_code == 404

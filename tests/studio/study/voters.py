@@ -12,7 +12,7 @@ from PIL import Image as Picture
 
 from studio.study.encode import pad_png, padded_length
 from studio.study.models import Image, Link, Study
-from studio.study.storage import open_path
+from studio.study.storage import image_path, open_path
 from tests.studio.study.builders import study_with
 
 # Arm 1's images are busier, so that without padding their files are longer.
@@ -20,15 +20,17 @@ NOISE = (1, 8)
 
 
 def opened_study(owner: Any, *, padded: bool = True, **fields: Any) -> Study:
-    """An open study with the files that its participants receive; not `padded`: as long as they happen to be."""
+    """An open study with its files; not `padded`: those that participants receive are as long as they happen to be."""
     study = study_with(owner, **fields)
     images = Image.objects.filter(prompt__study=study).select_related("arm")
     files = {image.pk: picture(image.pk, NOISE[image.arm.position]) for image in images}
     length = padded_length([len(content) for content in files.values()])
-    for number, content in files.items():
-        path = open_path(study.pk, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pad_png(content, length) if padded else content)
+    for image in images:
+        content = files[image.pk]
+        sent = pad_png(content, length) if padded else content
+        for path, data in ((image_path(image), content), (open_path(study.pk, image.pk), sent)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
     study.padded_bytes = length
     study.save(update_fields=["padded_bytes"])
     return study
