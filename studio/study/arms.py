@@ -18,6 +18,7 @@ from studio.study.prompts import Line
 from studio.study.services import require_state, study_locked, study_note
 
 MOST_STEPS = 1_000
+MOST_LABEL = 100  # characters
 DIGITS = ("digits", "mnist")
 
 
@@ -29,6 +30,10 @@ def arm_set(
 
     A checkpoint is kept from then on: its run's schedule no longer removes it.
     """
+    if position not in (0, 1):
+        raise StudyRefused(f"A study has the arms 0 and 1 (given: {position}).", "position")
+    if len(label) > MOST_LABEL or "\0" in label:
+        raise StudyRefused(f"The name has at most {MOST_LABEL} characters, none of them null.", "label")
     source = _source(kind, checkpoint, teacher, steps)
     with transaction.atomic():
         study = study_locked(study.pk)

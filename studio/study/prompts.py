@@ -7,6 +7,7 @@ import io
 import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import category
@@ -17,7 +18,7 @@ from studio.accounts.models import User
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.models import MOST_PROMPTS, Prompt, Study
 from studio.study.pictures import drop_images
-from studio.study.services import require_state, study_locked, study_note
+from studio.study.services import check_settings, require_state, study_locked, study_note
 
 BUILT_IN = Path(__file__).parent / "assets" / "prompts.txt"
 MOST_LIST_BYTES = 10 << 20
@@ -164,6 +165,9 @@ def prompts_draw(
     study: Study, actor: User, lines: Sequence[Line], *, number: int, seed: int, origin: str, again: bool = False
 ) -> list[Prompt]:
     """Replace the prompts by `number` drawn ones; number and seed become the study's. Raises StudyRefused."""
+    asked = copy(study)
+    asked.prompts_wanted, asked.seed = number, seed
+    check_settings(asked)
     drawn = draw_lines(lines, number, seed, again=again)
     with transaction.atomic():
         study = study_locked(study.pk)

@@ -26,8 +26,8 @@ def image_reject(image: Image, actor: User, reason: str) -> Image:
     """Raises StudyRefused, also without a reason."""
     if not (reason := reason.strip()):
         raise StudyRefused("Say why it is rejected.", "reason")
-    if len(reason) > 1_000:
-        raise StudyRefused(f"The reason has {len(reason):,} characters; at most 1,000.", "reason")
+    if len(reason) > 1_000 or "\0" in reason:
+        raise StudyRefused("The reason has at most 1,000 characters, none of them null.", "reason")
     return _judge(image, actor, Image.Review.REJECTED, reason)
 
 

@@ -68,7 +68,7 @@ def require_state(study: Study, to_do: str, *states: StudyState) -> None:
 def study_create(*, owner: User, title: str, consent: str = DEFAULT_CONSENT, **settings: Any) -> Study:
     """A draft. `settings`: others of SETTINGS. Raises StudyRefused naming the one that cannot be."""
     study = Study(owner=owner, title=title, consent=consent, **settings)
-    _check_settings(study)
+    check_settings(study)
     with transaction.atomic():
         study.save()
         study_note(study, owner.get_username(), "made the study")
@@ -87,14 +87,14 @@ def study_change(study: Study, actor: User, **settings: Any) -> Study:
             if name in FIXED_AFTER_DRAFT and study.state != StudyState.DRAFT:
                 raise StudyRefused("Its images follow from this: take the study back to draft to change it.", name)
             setattr(study, name, settings[name])
-        _check_settings(study)
+        check_settings(study)
         if changes:
             study.save(update_fields=list(changes))
             study_note(study, actor.get_username(), f"changed {', '.join(changes)}", changes=changes)
     return study
 
 
-def _check_settings(study: Study) -> None:
+def check_settings(study: Study) -> None:
     """Raises StudyRefused with the first problem; the model itself looks at no text's length."""
     try:
         study.clean_fields(exclude={field.name for field in Study._meta.fields} - set(SETTINGS))

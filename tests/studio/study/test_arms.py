@@ -67,11 +67,18 @@ def test_points_in_the_plane_are_refused(study: Study, user: Any) -> None:
 
 @pytest.mark.parametrize(
     ("given", "field"),
-    [({"kind": "teacher"}, "teacher"), ({"kind": "checkpoint"}, "checkpoint"), ({"kind": "magic"}, "kind")],
+    [
+        ({"kind": "teacher"}, "teacher"),
+        ({"kind": "checkpoint"}, "checkpoint"),
+        ({"kind": "magic"}, "kind"),
+        ({"kind": "upload", "position": 2}, "position"),
+        ({"kind": "upload", "label": "x" * 101}, "label"),
+        ({"kind": "upload", "label": "a\0b"}, "label"),
+    ],
 )
-def test_an_arm_without_its_source_is_refused(study: Study, user: Any, given: dict[str, str], field: str) -> None:
+def test_an_arm_that_cannot_be_is_refused_by_name(study: Study, user: Any, given: dict[str, Any], field: str) -> None:
     with pytest.raises(StudyRefused) as refusal:
-        arm_set(study, user, position=1, **given)
+        arm_set(study, user, **({"position": 1} | given))
     assert refusal.value.field == field
 
 

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from django.test import Client
 from PIL import Image as Pixels
 
 from simcore import events
@@ -137,6 +138,21 @@ def test_a_failed_drawing_takes_the_study_back_to_where_it_was_with_the_reason(
     assert list(live_images(study)) == before
     assert not left.exists()
     assert images_start(study, user).state == StudyState.GENERATING, "it can be tried again"
+
+
+def test_the_page_shows_the_progress_and_then_why_it_failed(ada: Client, user: Any, study: Study) -> None:
+    job = drawing(study, user)
+    record(job, events.Metrics(step=1, values={"images": 1}))
+    address = f"/studies/{study.pk}/"
+    page = ada.get(address).content.decode()
+    assert "1 of 2 images are drawn." in page
+    assert "Cancel the drawing" in page
+    job_end(job.pk, token_of(job), JobState.FAILED, reason="out of memory")
+    page = ada.get(address).content.decode()
+    assert "The images were not drawn" in page
+    assert "out of memory" in page
+    images_start(study, user)
+    assert "out of memory" not in ada.get(address).content.decode()
 
 
 def test_cancelling_takes_the_study_back(user: Any, study: Study) -> None:

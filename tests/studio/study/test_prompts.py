@@ -105,6 +105,14 @@ def test_more_than_there_are_cannot_be_drawn() -> None:
         draw_lines([Line("a"), Line("b")], 3, seed=0)
 
 
+@pytest.mark.parametrize(("number", "seed"), [(0, 1), (10**9, 1), (3, -1), (3, 2**63)])
+def test_numbers_out_of_bounds_draw_nothing(study: Study, user: Any, number: int, seed: int) -> None:
+    with pytest.raises(StudyRefused):
+        prompts_draw(study, user, built_in(), number=number, seed=seed, origin="the built-in list", again=True)
+    study.refresh_from_db()
+    assert (study.prompts.count(), study.prompts_wanted, study.seed) == (0, 17, 0)
+
+
 def test_drawn_prompts_become_the_studys_with_their_number_and_seed(study: Study, user: Any) -> None:
     prompts_draw(study, user, built_in(), number=5, seed=9, origin="the built-in list")
     study.refresh_from_db()

@@ -44,7 +44,7 @@ def test_who_approved_what_and_when_is_kept(user: Any) -> None:
     assert (first.review, first.reason) == ("rejected", "a watermark")
 
 
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001])
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001, "a\0b"])
 def test_a_rejection_needs_a_reason(user: Any, reason: str) -> None:
     image = live_images(review_study(user))[0]
     with pytest.raises(StudyRefused) as refusal:
