@@ -71,7 +71,9 @@ def _answer(request: HtmxRequest, study: Study, image: Image, act: Callable[[], 
     except OSError as error:
         refusal = f"The picture cannot be written ({error.strerror}): nothing has changed."
     if request.htmx:
-        context = study_context(study, request.user) | {"progress": review_progress(study), "reviewable": True}
+        study.refresh_from_db(fields=["state"])  # it may have moved since
+        context = study_context(study, request.user) | {"progress": review_progress(study)}
+        context["reviewable"] = study.state == StudyState.REVIEW
         shown = Image.objects.select_related("prompt", "arm", "reviewed_by").get(pk=image.pk)
         return render(request, "study/_judged.html", context | {"image": shown, "refusal": refusal})
     if refusal:
