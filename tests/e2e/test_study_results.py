@@ -52,6 +52,10 @@ def test_results_are_read_amended_and_exported(page: Page, studio: Stack) -> Non
     expect(page.get_by_role("textbox", name="Methods, to copy")).to_have_value(
         re.compile("participant 4: did not look")
     )
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the methods").click()
+    expect(page.get_by_role("button", name="Copy the methods")).to_have_text("Copied")
+    assert "participant 4: did not look" in page.evaluate("navigator.clipboard.readText()")
     with page.expect_download() as waiting:
         page.get_by_role("link", name="CSV", exact=True).click()
     rows = list(csv.DictReader(Path(waiting.value.path()).read_text().splitlines()))
