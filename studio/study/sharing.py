@@ -152,7 +152,8 @@ def _share_page(request: HttpRequest, study: Study, status: int = 200, **shown: 
 
 
 def _address(request: HttpRequest, link: Link) -> str:
-    return request.build_absolute_uri(reverse("vote:page", args=(link.token,)))
+    path = reverse("vote:page", args=(link.token,))
+    return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
 
 
 def _own_study(request: HttpRequest, pk: int) -> Study:

@@ -44,6 +44,7 @@ SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 # for strangers a whole class may sit behind one address.
 MOST_FOR_PARTICIPANT = 300
 MOST_FOR_ADDRESS = 600
+MOST_BEGINNING = 120  # a minute, from one address
 
 
 def _for_participants(view: Any) -> Any:
@@ -124,6 +125,8 @@ def _store(request: HttpRequest, token: str, participant: Participant | None) ->
         if not _secret(request):
             link_check(link, link.study)
             raise VoteRefused(Reason.COOKIES)
+        if count_this_minute(f"begin:{client_address(request)}")[0] > MOST_BEGINNING:
+            raise VoteRefused(Reason.TOO_MANY)
         participant_start(link, _secret(request))
     return HttpResponse(status=303, headers={"Location": reverse("vote:page", args=(token,))})
 
