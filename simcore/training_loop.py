@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -202,10 +203,18 @@ def _clock_file(checkpoint: Path) -> Path:
 
 
 def prepare_torch(spec: RunSpec | PretrainSpec) -> None:
-    """Set this process's threads and determinism. Raises ValueError where the device is not there."""
+    """Set this process's threads, precision and determinism. Raises ValueError where the device is not there."""
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' was asked for, but PyTorch finds no CUDA device here; use 'cpu' or 'auto'")
     if spec.threads:
         torch.set_num_threads(spec.threads)
+    # PyTorch's own choice on a GPU is TF32 in convolutions, which keeps 10 bits of 23; "fp32" is to mean it.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+    if spec.device == "cuda":
+        # Where there is no kernel that repeats bitwise PyTorch warns, and the run goes on with another.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, finds mistakes only
