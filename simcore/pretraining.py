@@ -159,7 +159,9 @@ class _Run(TrainingLoop):
         if resume is not None:
             self.resume(resume)
         shape, label_dim = self.data.image_shape, self.run.config["label_dim"]
-        self.student = teacher_source(self.run.average, shape, label_dim, spec.evaluation.steps)
+        self.student = teacher_source(
+            self.run.average, shape, label_dim, spec.evaluation.steps, self.data.reference
+        )
 
     def resolved(self, stored: PretrainSpec) -> PretrainSpec:
         return resolve_pretraining(stored)

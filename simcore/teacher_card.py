@@ -38,6 +38,11 @@ class TeacherCard(Spec):
     sha256: str = Field(description="hash of teacher.safetensors", pattern="^[0-9a-f]{64}$")
     config: dict[str, Any]
     command: str = ""
+    trained_on_split: bool = Field(
+        False,
+        description="whether it was trained here, on the training images of `dataset` as simcore divides it, and so "
+        "never saw the held-out ones; of an imported teacher nobody knows",
+    )
     evaluation: TeacherEvaluation | None = None
 
     @property
@@ -45,6 +50,11 @@ class TeacherCard(Spec):
         """(channels, height, width)."""
         side = int(self.config["img_resolution"])
         return int(self.config["img_channels"]), side, side
+
+    @property
+    def heldout_of(self) -> str:
+        """The data set whose held-out images it never saw; "" where that is not known."""
+        return self.dataset if self.trained_on_split else ""
 
     @property
     def label_dim(self) -> int:

@@ -56,6 +56,7 @@ def write_teacher(
         sha256=hashlib.sha256(content).hexdigest(),
         config=config,
         command=origin.command,
+        trained_on_split=True,
         evaluation=evaluation,
     )
     share = len(data.heldout) / (len(data.train) + len(data.heldout))

@@ -27,6 +27,7 @@ from simcore.distributed import World
 from simcore.evaluation import SamplingSource, draw, has_evaluator, open_evaluator
 from simcore.events import Checkpoint, Evaluation, Event, Finished, Log, Metrics, Samples, Started, Stopped
 from simcore.pictures import save_samples
+from simcore.precision import full_fp32
 from simcore.pretrain_config import PretrainSpec
 
 Stage = Callable[[], Iterator[Event]]
@@ -208,9 +209,7 @@ def prepare_torch(spec: RunSpec | PretrainSpec) -> None:
         raise ValueError("device 'cuda' was asked for, but PyTorch finds no CUDA device here; use 'cpu' or 'auto'")
     if spec.threads:
         torch.set_num_threads(spec.threads)
-    # PyTorch's own choice on a GPU is TF32 in convolutions, which keeps 10 bits of 23; "fp32" is to mean it.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    full_fp32()
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     if spec.device == "cuda":
