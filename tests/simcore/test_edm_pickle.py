@@ -249,8 +249,13 @@ def test_a_file_that_would_take_for_ever_is_refused(
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "large.pkl").open("wb") as file:
         file.truncate(edm_pickle.MAX_FILE + 1)
-    with pytest.raises(Refused, match="too large: 4,294,967,297 bytes"):
+    with pytest.raises(Refused, match="too large: 2,147,483,649 bytes"):
         read_checkpoint(tmp_path / "large.pkl", tmp_path)
+
+
+def test_the_readers_memory_follows_the_files_size_up_to_a_bound() -> None:
+    assert edm_pickle._memory(223_000_000) == (256 << 20) + 4 * 223_000_000  # CIFAR-10's
+    assert edm_pickle._memory(1_200_000_000) < edm_pickle._memory(edm_pickle.MAX_FILE) == 6 << 30
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
