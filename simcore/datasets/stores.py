@@ -15,6 +15,9 @@ from simcore.datasets.labels import LABELS_FILE, MAX_LABELS_FILE
 
 _MAX_RATIO = 200  # unpacked to packed size; images hardly shrink, labels some ten times
 _RATIO_MATTERS = 1 << 20  # bytes
+# Of the directory, which zipfile keeps as objects of some 500 bytes an entry; ImageNet's 1.28 million take 0.1e9
+_MAX_ENTRIES = 4_000_000
+_MAX_DIRECTORY = 256 << 20  # bytes
 
 
 class Store(Protocol):
@@ -42,6 +45,7 @@ class ZipStore:
         self.path = path
         self._archive: zipfile.ZipFile | None = None
         self._process = 0
+        _check_directory(path)
         try:
             entries = self._opened().infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
@@ -66,6 +70,20 @@ class ZipStore:
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_archive": None}
+
+
+def _check_directory(path: Path) -> None:
+    """Before zipfile reads the whole directory into memory. Raises DatasetError."""
+    with path.open("rb") as file:
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined] # as zipfile itself finds it; None: it will say so
+    if end is None:
+        return
+    entries, size = end[zipfile._ECD_ENTRIES_TOTAL], end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
+    if entries > _MAX_ENTRIES or size > _MAX_DIRECTORY:
+        raise DatasetError(
+            f"{path} has a directory of {entries:,} entries in {size:,} bytes; at most {_MAX_ENTRIES:,} in "
+            f"{_MAX_DIRECTORY:,} are read: divide the set, or unpack it into a folder"
+        )
 
 
 def _refusal(entry: zipfile.ZipInfo) -> str:
