@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from simcore.config import RunSpec
@@ -88,10 +90,10 @@ def joined_world(spec: RunSpec) -> Iterator[World]:
         distributed.destroy_process_group()
 
 
-def _meet(world: World) -> distributed.Store:
-    """Wait until every process has come, for `_MEETING`; the store they share. Raises RuntimeError."""
+def _meet(world: World) -> Any:
+    """Wait until every process has come, for `_MEETING`; torch's `Store` that they share. Raises RuntimeError."""
     try:
-        store, _, _ = next(distributed.rendezvous("env://", timeout=_MEETING))
+        store, _, _ = next(rendezvous("env://", timeout=_MEETING))
         store.set(f"simcore/{world.rank}", "here")
         store.wait([f"simcore/{rank}" for rank in range(world.size)], _MEETING)
     except distributed.DistStoreError:

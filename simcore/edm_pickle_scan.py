@@ -105,7 +105,7 @@ class _Frames:
     def stop(self, position: int) -> None:
         """The open frame, if any, has to end here. Raises Refused."""
         if self._end not in (None, position):
-            raise Refused(f"damaged: a frame that should end at byte {self._end}, which is within an opcode or behind all")
+            raise Refused(f"damaged: a frame should end at byte {self._end}, which is within an opcode or behind all")
         self._end = None
 
 

@@ -193,4 +193,3 @@ def open_evaluator(dataset: str, extractor: str | None = None) -> Evaluator | Po
     if extractor:
         raise ValueError(f"'{dataset}' holds points, which are measured without a feature extractor")
     return PointEvaluator(dataset)
-

@@ -73,7 +73,9 @@ class Student:
     def source(self) -> SamplingSource:
         """As what the samplers and the evaluation draw from."""
         card = self.card
-        return student_source(self.generator, card.image_shape, card.label_dim, card.init_sigma, card.teacher.heldout_of)
+        return student_source(
+            self.generator, card.image_shape, card.label_dim, card.init_sigma, card.teacher.heldout_of
+        )
 
     def sample(self, count: int, labels: Sequence[int] | None = None, seed: int = 0) -> Tensor:
         """`count` images [count, C, H, W] from about −1 to 1, the same for the same seed.

@@ -56,7 +56,9 @@ class _Run(TrainingLoop):
         if resume is not None:
             self.resume(resume)
         shape, heldout_of = card.image_shape, card.heldout_of
-        self.teacher = teacher_source(self.run.teacher, shape, card.label_dim, spec.evaluation.teacher_steps, heldout_of)
+        self.teacher = teacher_source(
+            self.run.teacher, shape, card.label_dim, spec.evaluation.teacher_steps, heldout_of
+        )
         self.student = student_source(self.run.ema, shape, card.label_dim, spec.generator.init_sigma, heldout_of)
 
     def resolved(self, stored: RunSpec) -> RunSpec:

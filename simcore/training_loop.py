@@ -216,4 +216,4 @@ def prepare_torch(spec: RunSpec | PretrainSpec) -> None:
         # Where there is no kernel that repeats bitwise PyTorch warns, and the run goes on with another.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, finds mistakes only
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # finds mistakes only

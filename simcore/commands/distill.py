@@ -82,7 +82,7 @@ def _follow(arguments: argparse.Namespace) -> int:
         if EventLog(arguments.out).summary() is not None:  # there is nothing to do, as that one finds too
             return 0
     resume = arguments.resume if arguments.pipe else newest_good_checkpoint(arguments.out)[0]
-    with contextlib.suppress(TrainingError):  # raised in all processes or in none: the leading process meets and reports the same
+    with contextlib.suppress(TrainingError):  # all processes raise it or none; the leading one reports it
         follow(_spec(arguments), resume)
     return 0
 

@@ -130,7 +130,7 @@ def test_a_process_that_does_not_come_is_told_and_not_waited_for(monkeypatch: py
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     monkeypatch.setattr(distributed, "_MEETING", timedelta(seconds=0.5))
-    with pytest.raises(RuntimeError, match="not all of the run's 2 processes have come within 0:00:00.5"):
+    with pytest.raises(RuntimeError, match=r"not all of the run's 2 processes have come within 0:00:00\.5"):
         distributed._meet(World(0, 2, 0))
 
 

@@ -166,12 +166,12 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "a tensor of fractions": (with_tensor(Viewed(storage(), (2.0,), (1,))), "not small whole numbers"),
     "many tensors in one storage": (sharing_one_storage(), "its tensors claim 4,000,"),
     "bytes that claim a terabyte": (b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"x.", "truncated or damaged"),
-    "a frame that claims an exabyte": (b"\x80\x04\x95" + struct.pack("<Q", 2**60) + b"N.", "a frame that should end at byte"),
+    "a frame that claims an exabyte": (b"\x80\x04\x95" + struct.pack("<Q", 2**60) + b"N.", "a frame should end"),
     "a memo index that straddles a frame": (
-        b"\x80\x04" + frame(b"Nr\0\0") + b"\0\0K\0.", "a frame that should end at byte 15, which is within an opcode",
+        b"\x80\x04" + frame(b"Nr\0\0") + b"\0\0K\0.", "a frame should end at byte 15, which is within an opcode",
     ),
     "opcodes hidden behind a frame's end": (
-        b"\x80\x04" + frame(b"B\x40\0") + b"\0\0" + HIDDEN.ljust(64) + b".", "a frame that should end at byte 14, which is",
+        b"\x80\x04" + frame(b"B\x40\0") + b"\0\0" + HIDDEN.ljust(64) + b".", "a frame should end at byte 14, which is",
     ),
     "a frame in a frame": (b"\x80\x04" + frame(frame(b"N") + b"."), "a frame within a frame at byte 11"),
     "a module that contains itself": (containing_itself(), "nested deeper than 16"),
