@@ -7,7 +7,7 @@ export default defineConfig({
     target: ["chrome123", "firefox120", "safari17.5"], // the first with light-dark()
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      input: ["src/main.ts", "src/theme.ts"],
+      input: ["src/main.ts", "src/theme.ts", "src/vote.ts"],
       checks: { eval: false }, // htmx holds one, switched off by allowEval in _page.html
     },
   },

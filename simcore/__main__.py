@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from simcore.commands import ablate, distill, export, import_dataset, import_teacher, inspect, pretrain
+from simcore.commands import ablate, distill, draw, export, import_dataset, import_teacher, inspect, pretrain
 from simcore.commands.common import CommandError
 
 EXIT_BAD_INPUT = 2
@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     import_dataset.add_import_dataset(commands.add_parser("import-dataset", help="check a data set image by image"))
     inspect.add_sample(commands.add_parser("sample", help="draw a grid of samples"))
+    draw.add_draw(commands.add_parser("draw", help="draw single images, each from its own request"))
     inspect.add_evaluate(commands.add_parser("evaluate", help="measure a student or a teacher"))
     export.add_export(commands.add_parser("export", help="write a student's weights for use elsewhere"))
     ablate.add_ablate(commands.add_parser("ablate", help="compare objectives, weights and times as in Figure 2"))

@@ -34,6 +34,14 @@ def grid_columns(count: int, label_dim: int) -> int:
     return label_dim if 1 < label_dim <= min(16, count) else math.ceil(math.sqrt(count))
 
 
+def to_rgb_png(image: Tensor) -> bytes:
+    """An image [1 or 3, H, W] in [−1, 1] as an RGB PNG without metadata. Raises ValueError on non-finite values."""
+    pixels = to_uint8(image).permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def save_grid(path: Path, images: Tensor, columns: int) -> None:
     """Write images [N, 1 or 3, H, W] in [−1, 1] as one PNG, row by row, with a thin line between them.
 

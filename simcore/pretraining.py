@@ -67,7 +67,13 @@ class Pretraining:
         if spec.performance.gradient_checkpointing:
             checkpoint_blocks(network)
         self.denoiser = Trainee(
-            "denoiser", network, spec.optimizer, spec.performance, self.world, decay_over=spec.iterations, fused=False
+            "denoiser",
+            network,
+            spec.optimizer,
+            spec.performance,
+            self.world,
+            decay_over=spec.iterations,
+            fused=self.device.type == "cuda",  # on a CPU PyTorch's plain Adam made the bundled teachers
         )
         self.generator = generator_for(spec.seed, "pretraining")
 

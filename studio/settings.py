@@ -81,9 +81,10 @@ TEMPLATES = [
     },
 ]
 
+# Each request has a thread of its own under ASGI, so that persistent connections would only pile up.
 DATABASES: dict[str, Any] = {
     "default": dj_database_url.parse(
-        ENVIRONMENT.database_url or f"sqlite:///{DATA / 'studio.sqlite3'}", conn_max_age=60
+        ENVIRONMENT.database_url or f"sqlite:///{DATA / 'studio.sqlite3'}", conn_max_age=0, conn_health_checks=True
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -93,6 +94,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+else:
+    # Of each process; requests beyond wait. PostgreSQL itself takes 100 unless told otherwise.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 30, "timeout": 10}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
@@ -166,6 +170,13 @@ SPECTACULAR_SETTINGS = {
         "studio.api.schema.close_bodies",
     ],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "StateEnum": "studio.jobs.lifecycle.JobState",
+        "WorkerStateEnum": "studio.api.pool.WORKER_STATES",
+        "DeliveryStateEnum": "studio.notifications.models.Delivery.State",
+        "RunKindEnum": "studio.api.runs.KINDS",
+        "GroupKindEnum": "studio.runs.models.RunGroup.Kind",
+    },
 }
 # The interactive reference's own files come from a package.
 WHITENOISE_USE_FINDERS = True
@@ -181,6 +192,7 @@ UPLOAD_LIMIT = ENVIRONMENT.upload_limit
 IMPORT_FOLDER = ENVIRONMENT.import_folder
 QUEUED_LIMIT = ENVIRONMENT.queued_limit
 WEBHOOK_PRIVATE = ENVIRONMENT.webhook_private
+PUBLIC_URL = ENVIRONMENT.public_url.rstrip("/")
 EMAIL_CONFIGURED = bool(ENVIRONMENT.email_url)
 if EMAIL_CONFIGURED:
     _mail = urlsplit(ENVIRONMENT.email_url)

@@ -17,6 +17,8 @@ urlpatterns = [
     path("", include("studio.catalog.urls")),
     path("notifications/", include("studio.notifications.urls")),
     path("runs/", include("studio.runs.urls")),
+    path("studies/", include("studio.study.urls")),
+    path("vote/", include("studio.study.vote_urls")),
     path("people/", include("studio.accounts.urls")),
     path("metrics", metrics, name="metrics"),
     path("api/", include("studio.api.page_urls")),

@@ -14,6 +14,8 @@ from tests.stack import Stack
 SETTINGS = PROJECT / "tests" / "schemathesis.toml"
 # The token that the requests carry must not fall to a guessed "DELETE /me/tokens/1".
 TOKEN_ID = 777_777_777_777_777
+# Settings of a studio that is to be fuzzed: nobody waits, and uploads that are only announced do not fill the disk.
+FUZZED: dict[str, object] = {"api_requests_a_minute": 10**6, "upload_limit": 2**20}
 
 
 def administrators_token(studio: Stack) -> str:

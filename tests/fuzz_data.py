@@ -1,12 +1,18 @@
-"""A run with a sample grid, a checkpoint, figures and series, for requests to find. Runs inside a studio."""
+"""What requests can find: runs, a group, a worker, an import, entries of the catalogue. Runs inside a studio."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from studio.accounts.models import User
+from studio.catalog.imports import ImportFacts, import_create
+from studio.catalog.models import Dataset, Teacher
+from studio.catalog.uploads import upload_store
 from studio.jobs.models import Job
+from studio.pool.needs import GIB
+from studio.pool.services import DeviceReading, worker_announce
 from studio.runs.distillation import run_folder
-from studio.runs.models import Checkpoint, Evaluation, Metric, SampleGrid
+from studio.runs.models import Checkpoint, Evaluation, Metric, Run, RunGroup, SampleGrid
 from tests.launch import launch
 
 
@@ -21,6 +27,24 @@ def record_something() -> None:
     Checkpoint.objects.create(**common, path="10.safetensors", size=7, sha256="0" * 64)
     Evaluation.objects.create(**common, source="student", values={"frechet": 2.5}, samples=100, nfe=1)
     Metric.objects.create(**common, name="student_loss", value=0.5)
+    waiting = launch({})
+    owner = Job.objects.get(pk=waiting).owner
+    group = RunGroup.objects.create(name="sweep", kind=RunGroup.Kind.SWEEP, owner=owner, cells=["a"])
+    Run.objects.filter(pk=run_id).update(group=group, cell="a")
+    _fill_catalogue(owner)
+    device = DeviceReading("GPU-1", "cuda", "H100", 80 * GIB)
+    worker_announce(name="worker", queues=["runs", "light"], devices=[device])
+
+
+def _fill_catalogue(owner: User) -> None:
+    """An import that waits; a teacher and a data set of somebody's own, with pictures."""
+    archive = b"PK\x03\x04" + bytes(996)
+    upload = upload_store(owner=owner, name="images.zip", size=len(archive), chunks=[archive])
+    import_create(owner=owner, facts=ImportFacts(), upload=upload)
+    digits, teacher = Dataset.objects.get(reference="digits"), Teacher.objects.get(reference="bundled:digits")
+    mine = {"owner": owner, "title": "Mine", "sha256": "1" * 64, "samples": digits.samples}
+    Dataset.objects.create(reference="/mine.zip", card=digits.card, **mine)
+    Teacher.objects.create(reference="/mine", card=teacher.card, **mine)
 
 
 def _write(run_id: int, name: str, content: bytes) -> None:

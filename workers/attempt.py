@@ -8,11 +8,12 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, connections
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connections
 from pydantic import ValidationError
 
 from simcore.events import Checkpoint, Event, Failed, Finished, Log, Stopped, parse_event
@@ -31,6 +32,10 @@ BATCH_SECONDS = 0.1
 BATCH_EVENTS = 500
 BEAT_SECONDS = 1.0
 LOG_TAIL_BYTES = 2_000
+PATIENCE_SECONDS = 120.0
+RETRY_SECONDS = 1.0
+
+Result = TypeVar("Result")
 
 
 def run_attempt(job: Job, stopping: threading.Event) -> None:
@@ -46,9 +51,15 @@ def run_attempt(job: Job, stopping: threading.Event) -> None:
             Attempt(job.pk, job.lease_token, trainer, folder / "stderr.log", stopping).follow()
     except LeaseLost:
         logger.warning("job %s: the lease was lost; the trainer is stopped", job.pk)
+    except DatabaseError:
+        raise  # nothing can be said of the job now; its lease runs out
     except OSError as error:
         reason = f"the attempt's folder {folder} cannot be used: {error.strerror or error}"
         logger.error("job %s: %s", job.pk, reason)
+        job_end(job.pk, job.lease_token, JobState.FAILED, reason=reason)
+    except Exception as error:
+        logger.exception("job %s: its attempt broke", job.pk)
+        reason = f"the worker met an unexpected {type(error).__name__}: {error}"
         job_end(job.pk, job.lease_token, JobState.FAILED, reason=reason)
 
 
@@ -135,13 +146,13 @@ class Attempt:
 
     def _store(self) -> None:
         if self._pending:
-            self._requested = job_record(self._job_id, self._token, self._pending)
+            self._requested = _patiently(lambda: job_record(self._job_id, self._token, self._pending))
             has_checkpoint = any(isinstance(event, Checkpoint) for event in self._pending)
             self._pending = []
             if has_checkpoint:
                 checkpoints_tidy(self._job_id, self._token)
         else:
-            self._requested = job_renew(self._job_id, self._token)
+            self._requested = _patiently(lambda: job_renew(self._job_id, self._token))
         self._stored_at = time.monotonic()
 
     # ---- requests out
@@ -181,18 +192,36 @@ class Attempt:
             self._job_end(JobState.FAILED, reason=f"the trainer said nothing for {settings.STALL_SECONDS:.0f} s")
         elif exit_code < 0:
             name = signal.Signals(-exit_code).name
-            job_interrupted(self._job_id, self._token, reason=f"the trainer was killed by {name}")
+            reason = f"the trainer was killed by {name}"
+            _patiently(lambda: job_interrupted(self._job_id, self._token, reason=reason))
         else:
             reason = f"the trainer ended with exit code {exit_code}: {self._log_tail()}"
             self._job_end(JobState.FAILED, reason=reason)
 
     def _job_end(self, state: JobState, *, reason: str = "", result: dict[str, object] | None = None) -> None:
-        job_end(self._job_id, self._token, state, reason=reason, result=result)
+        _patiently(lambda: job_end(self._job_id, self._token, state, reason=reason, result=result))
 
     def _log_tail(self) -> str:
         with self._stderr.open("rb") as file:
             file.seek(max(0, self._stderr.stat().st_size - LOG_TAIL_BYTES))
             return _text(file.read()).strip()
+
+
+def _patiently(call: Callable[[], Result]) -> Result:
+    """What `call` returns. A database that is away for a while does not cost the trainer its work.
+
+    Meanwhile the trainer waits at its full pipe. Raises LeaseLost when the database stays away.
+    """
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return call()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > until:
+                raise LeaseLost from error
+            logger.warning("the database cannot be reached, trying again: %s", error)
+            connections.close_all()
+            time.sleep(RETRY_SECONDS)
 
 
 def _text(data: bytes) -> str:

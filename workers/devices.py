@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from studio.environment import DeclaredDevice
 from studio.pool.needs import GIB
@@ -21,13 +22,20 @@ MIB = 2**20
 CPU_PREFIX = "cpu:"
 
 
-def read_devices(worker: str, declared: Sequence[DeclaredDevice]) -> list[DeviceReading]:
-    """What the worker may use now: the declared devices where there are any, else what is found."""
+class Devices(NamedTuple):
+    """What a worker may use now. Not `complete` where the driver gave no answer: there may be more."""
+
+    found: list[DeviceReading]
+    complete: bool = True
+
+
+def read_devices(worker: str, declared: Sequence[DeclaredDevice]) -> Devices:
+    """The declared devices where there are any, else what is found."""
     gpus = _gpus()
     if declared:
-        seen = {gpu.uuid: gpu for gpu in gpus}
-        return [_declared(worker, number, device, seen) for number, device in enumerate(declared)]
-    return [_cpu(worker), *gpus]
+        seen = {gpu.uuid: gpu for gpu in gpus or []}
+        return Devices([_declared(worker, number, device, seen) for number, device in enumerate(declared)])
+    return Devices([_cpu(worker), *(gpus or [])], complete=gpus is not None)
 
 
 def visible_devices(uuids: Sequence[str]) -> str:
@@ -52,16 +60,16 @@ def _cpu(worker: str) -> DeviceReading:
     return DeviceReading(f"{CPU_PREFIX}{worker}", "cpu", name, pages * size, (pages - free) * size, load)
 
 
-def _gpus() -> list[DeviceReading]:
-    """The GPUs, restricted to CUDA_VISIBLE_DEVICES where that is set; none where there is no driver."""
+def _gpus() -> list[DeviceReading] | None:
+    """The GPUs, restricted to CUDA_VISIBLE_DEVICES where that is set; [] without driver, None where it is silent."""
     command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=SMI_SECONDS, check=True)
     except FileNotFoundError:
         return []
     except (OSError, subprocess.SubprocessError) as error:
-        logger.warning("nvidia-smi does not answer, so no GPU is announced: %s", error)
-        return []
+        logger.warning("nvidia-smi does not answer: %s", error)
+        return None
     return parse_gpus(answer.stdout, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from studio.celery import RUNS_QUEUE
-from studio.pool.services import DeviceReading, worker_announce, worker_heartbeat, worker_leave
-from workers.devices import read_devices
+from studio.pool.services import worker_announce, worker_heartbeat, worker_leave
+from workers.devices import Devices, read_devices
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +40,17 @@ class Presence:
         connections.close_all()
 
     def _announce(self) -> None:
-        worker_announce(name=self._name, queues=self._queues, devices=self._devices())
+        worker_announce(name=self._name, queues=self._queues, devices=self._devices().found)
 
     def _beat(self) -> None:
-        if not worker_heartbeat(name=self._name, devices=self._devices()):
+        devices = self._devices()
+        if not worker_heartbeat(name=self._name, devices=devices.found, complete=devices.complete):
             self._announce()
 
-    def _devices(self) -> list[DeviceReading]:
+    def _devices(self) -> Devices:
         """Only what trains needs devices."""
-        return read_devices(self._name, settings.ENVIRONMENT.devices) if RUNS_QUEUE in self._queues else []
+        serves_runs = RUNS_QUEUE in self._queues
+        return read_devices(self._name, settings.ENVIRONMENT.devices) if serves_runs else Devices([])
 
     def _try(self, act: Callable[[], object]) -> None:
         """A database that is away for a while costs heartbeats, not the worker."""

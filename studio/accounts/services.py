@@ -113,8 +113,12 @@ def invitation_withdraw(link: AccountLink, *, actor: User) -> None:
 
 
 def link_find(secret: str) -> AccountLink | None:
-    """The link with that secret while it works; None where it was used, has expired, or never was."""
-    living = AccountLink.objects.filter(used_at__isnull=True, expires_at__gt=timezone.now())
+    """The link with that secret while it works; None where it was used, has expired, or never was.
+
+    It works no longer than its maker is an administrator.
+    """
+    makers = {"created_by__is_active": True, "created_by__role": Role.ADMINISTRATOR}
+    living = AccountLink.objects.filter(used_at__isnull=True, expires_at__gt=timezone.now(), **makers)
     return living.select_related("user").filter(digest=digest_of(secret)).first()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
@@ -18,13 +18,16 @@ DEFAULT_DAYS = 90
 USE_RECORDED_EVERY = timedelta(minutes=1)
 
 
-def token_create(*, user: User, name: str, scope: Scope, days: int = DEFAULT_DAYS) -> tuple[AccessToken, str]:
-    """A new token that works for `days`, and its secret, which is shown now and never again."""
+def token_create(
+    *, user: User, name: str, scope: Scope, days: int = DEFAULT_DAYS, until: datetime | None = None
+) -> tuple[AccessToken, str]:
+    """A new token that works for `days`, but not beyond `until`; and its secret, which is shown now and never again."""
+    expires_at = timezone.now() + timedelta(days=days)
     secret = new_secret(PREFIX)
     with transaction.atomic():
         token = AccessToken.objects.create(
             user=user, name=name, scope=scope, prefix=secret[:12], digest=digest_of(secret),
-            expires_at=timezone.now() + timedelta(days=days),
+            expires_at=min(expires_at, until or expires_at),
         )  # fmt: skip
         audit_record(AuditAction.TOKEN_CREATED, actor=user.get_username(), subject=f"{name} ({scope})")
     return token, secret

@@ -50,13 +50,15 @@ class Endpoint(generics.GenericAPIView[Any]):
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]  # noqa: RUF012  # OPTIONS would say nothing more
     pagination_class: type[Pages] | None = None
     for_administrators = False
+    json_body = True  # False: the endpoint reads the body itself
     asked: dict[str, Any]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if not hasattr(self, (request.method or "").lower()):
             raise MethodNotAllowed(request.method or "")
-        request._request.body  # noqa: B018  # refuses what is too large, which parsers read past
+        if self.json_body:
+            request._request.body  # noqa: B018  # refuses what is too large, which parsers read past
         self.asked = self._read_query(request)
 
     def _read_query(self, request: Request) -> dict[str, Any]:
@@ -97,12 +99,14 @@ class Endpoint(generics.GenericAPIView[Any]):
 
 def _wrong_type(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
     """The framework would take "5" for 5 and 0 for false; the document says otherwise."""
+    if isinstance(field, serializers.ListField) and isinstance(value, list):
+        return next((problem for item in value if (problem := _wrong_type(field.child, item))), "")
     if isinstance(field, serializers.BooleanField):
         return "" if isinstance(value, bool) else "has to be true or false"
     if isinstance(field, serializers.IntegerField):
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         return "" if whole and not isinstance(value, bool) else "has to be a whole number"
-    if isinstance(field, serializers.CharField | serializers.ChoiceField):
+    if isinstance(field, serializers.CharField | serializers.ChoiceField | serializers.UUIDField):
         return "" if isinstance(value, str) else "has to be a text"
     return ""
 
@@ -113,7 +117,7 @@ class ListEndpoint(Endpoint):
     pagination_class = Pages
     query_class = PageQuery
 
-    def rows(self) -> QuerySet[Any]:
+    def rows(self) -> QuerySet[Any] | list[Any]:
         """What `self.asked` asks for."""
         raise NotImplementedError
 

@@ -78,13 +78,19 @@ class Tokens(ListEndpoint):
 
     @extend_schema(request=NewToken, responses={201: TokenMade})
     def post(self, request: Request) -> Response:
-        """Make a token; the answer shows it, and nothing ever will again. Never wider than the token that asks."""
+        """Make a token; the answer shows it, and nothing ever will again.
+
+        Neither wider than the token that asks, nor longer-lived.
+        """
         asked = self.validated(NewToken)
+        until = None
         if isinstance(request.auth, AccessToken):
             require_scope(request.auth, Scope(asked["scope"]))
+            until = request.auth.expires_at
         token, secret = token_create(
-            user=signed_in_user(request), name=asked["name"], scope=Scope(asked["scope"]), days=asked["days"]
-        )
+            user=signed_in_user(request), name=asked["name"], scope=Scope(asked["scope"]), days=asked["days"],
+            until=until,
+        )  # fmt: skip
         return Response({**TokenRow(token).data, "token": secret}, status=status.HTTP_201_CREATED)
 
 
@@ -103,10 +109,11 @@ class AdministratorEndpoint(Endpoint):
     """Asks for the role before anything else."""
 
     for_administrators = True
+    to_do = "manage people"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        require(may_administer(request.user), "manage people")
+        require(may_administer(request.user), self.to_do)
 
 
 class AdministratorList(AdministratorEndpoint, ListEndpoint):

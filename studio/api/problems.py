@@ -18,6 +18,8 @@ from simcore.config import SpecError
 from studio.accounts.services import PeopleError
 from studio.catalog.refusals import Refused
 from studio.jobs.lifecycle import IllegalMove
+from studio.jobs.queue import QueueError
+from studio.notifications.services import NotificationRefused
 from studio.runs.services import RunRefused
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ REFUSALS: dict[type[Exception], int] = {
     IllegalMove: HTTPStatus.CONFLICT,
     PeopleError: HTTPStatus.CONFLICT,
     RunRefused: HTTPStatus.CONFLICT,
+    QueueError: HTTPStatus.CONFLICT,
+    NotificationRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     RequestDataTooBig: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 
@@ -75,7 +79,7 @@ def _refusal(error: Exception) -> dict[str, Any] | None:
         errors = [{"field": field, "message": message} for field, message in error.problems.items()]
         return problem(error.status_code, str(error.detail), errors)
     if isinstance(error, Refused):
-        return problem(error.status, str(error))
+        return problem(error.status, str(error)) | error.facts
     for kind, status in REFUSALS.items():
         if isinstance(error, kind):
             message = str(error)

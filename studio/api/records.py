@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from django.db.models import QuerySet
@@ -21,10 +20,10 @@ from rest_framework.response import Response
 from studio.api.endpoint import AnyAccept, Endpoint, ListEndpoint, PageQuery
 from studio.api.runs import run_of
 from studio.common.files import file_response
+from studio.jobs.models import JobTransition
 from studio.runs.charts import bucketed_series
-from studio.runs.distillation import run_folder
-from studio.runs.logs import full_log
 from studio.runs.models import Checkpoint, Evaluation, SampleGrid
+from studio.runs.run_files import run_file
 
 MOST_SERIES = 20
 
@@ -65,12 +64,13 @@ class MetricsQuery(serializers.Serializer[dict[str, object]]):
 
 
 class Buckets(serializers.Serializer[Any]):
-    """Parallel lists: first step of each bucket; least, greatest and mean value in it."""
+    """Parallel lists: first step of each bucket; least, greatest and mean value in it. `last` is the newest value."""
 
     step = serializers.ListField(child=serializers.IntegerField())
     min = serializers.ListField(child=serializers.FloatField())
     max = serializers.ListField(child=serializers.FloatField())
     mean = serializers.ListField(child=serializers.FloatField())
+    last = serializers.FloatField(allow_null=True)
 
 
 class MetricsAnswer(serializers.Serializer[Any]):
@@ -174,6 +174,25 @@ class RunEvaluations(OfRun):
     query_class, model, serializer_class = SourceQuery, Evaluation, EvaluationRow
 
 
+class MoveRow(serializers.ModelSerializer[JobTransition]):
+    """A change of a run's state."""
+
+    from_state = serializers.CharField(help_text="Empty: it was made.")
+
+    class Meta:
+        model = JobTransition
+        fields = ("id", "at", "from_state", "to_state", "actor", "reason")
+
+
+class RunHistory(ListEndpoint):
+    """Every change of the run's state, in order: when, by whom, why."""
+
+    serializer_class = MoveRow
+
+    def rows(self) -> QuerySet[JobTransition]:
+        return JobTransition.objects.filter(job_id=run_of(self.kwargs["pk"]).pk).order_by("pk")
+
+
 class File(Endpoint):
     """Bytes of a fixed kind."""
 
@@ -186,7 +205,7 @@ class SampleFile(File):
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: int, sample_id: int) -> HttpResponse:
-        path = existing(pk, get_object_or_404(SampleGrid, run_id=pk, pk=sample_id).path)
+        path = run_file(pk, get_object_or_404(SampleGrid, run_id=pk, pk=sample_id).path)
         headers = {"Cache-Control": "private, max-age=31536000, immutable"}
         return HttpResponse(path.read_bytes(), content_type="image/png", headers=headers)
 
@@ -210,20 +229,4 @@ class CheckpointFile(File):
         if row.removed:
             raise Http404("This checkpoint was removed to save space: the run keeps others, as its schedule says.")
         name = f"run-{pk}-step-{row.step}.safetensors"
-        return file_response(request._request, existing(pk, row.path), name=name, etag=row.sha256)
-
-
-class LogFile(File):
-    """The whole log as text."""
-
-    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
-    def get(self, request: Request, pk: int) -> HttpResponse:
-        return HttpResponse(full_log(run_of(pk)), content_type="text/plain; charset=utf-8")
-
-
-def existing(run_id: int, path: str) -> Path:
-    """A file of a run's folder, or 404 where it is gone."""
-    file = run_folder(run_id) / path
-    if not file.is_file():
-        raise Http404("The file is gone from the studio's data folder.")
-    return file
+        return file_response(request._request, run_file(pk, row.path), name=name, etag=row.sha256)

@@ -14,6 +14,7 @@ from rest_framework import serializers
 
 from studio.api import idempotency
 from studio.api.endpoint import HIGHEST_ID, ListEndpoint
+from studio.api.fields import Text
 from studio.api.problems import MEDIA_TYPE
 
 WRITES = ("POST", "PUT", "PATCH")
@@ -68,7 +69,7 @@ class EndpointSchema(AutoSchema):
 
     def _ids(self) -> list[str]:
         """Names of the numbers in the path."""
-        return re.findall(r"{(\w*id)}", self.path)
+        return [name for name in re.findall(r"{(\w*id)}", self.path) if f"<uuid:{name}>" not in self.path_regex]
 
     def _is_list_view(self, serializer: Any = None) -> bool:
         return self.method == "GET" and isinstance(self.view, ListEndpoint)
@@ -79,6 +80,12 @@ class EndpointSchema(AutoSchema):
     def _takes_key(self) -> bool:
         handler = getattr(self.view, (self.method or "").lower(), None)
         return getattr(handler, "takes_idempotency_key", False)
+
+    def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
+        """A Text has its pattern from here: the framework would put an empty one beside it, which fits it as well."""
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+        if isinstance(field, Text):
+            schema["pattern"] = "^[^\\u0000]*$"
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)

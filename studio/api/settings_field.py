@@ -15,7 +15,8 @@ _TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", tuple
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
-def _schema(leaf: Leaf) -> dict[str, Any]:
+def schema_of(leaf: Leaf) -> dict[str, Any]:
+    """Of a setting's values, for the OpenAPI document."""
     kind = _TYPES[leaf.type]
     unit = f" In {leaf.unit}." if leaf.unit else ""
     schema: dict[str, Any] = {
@@ -43,11 +44,20 @@ def _has_type(leaf: Leaf, value: Any) -> bool:
     return isinstance(value, int | float) if leaf.type is float else isinstance(value, leaf.type)
 
 
+def problem_of(leaf: Leaf, value: Any) -> str:
+    """What is wrong with the value's JSON type; empty: nothing."""
+    if not _has_type(leaf, value):
+        return f"has to be of type {_TYPES[leaf.type]}"
+    if isinstance(value, str) and ("\0" in value or len(value) > 500):
+        return "at most 500 characters, and no NUL"
+    return ""
+
+
 def _object(kind: type[Spec], *without: str) -> dict[str, Any]:
     return {
         "type": "object",
         "description": "Settings that differ from the standard. The names are those of the form.",
-        "properties": {leaf.path: _schema(leaf) for leaf in all_leaves(kind) if leaf.path not in without},
+        "properties": {leaf.path: schema_of(leaf) for leaf in all_leaves(kind) if leaf.path not in without},
         "additionalProperties": False,
     }
 
@@ -67,10 +77,8 @@ class SettingsField(serializers.Field[Any, Any, Any, Any]):
         for path, value in data.items():
             if path not in leaves:
                 problems[path] = ["there is no such setting"]
-            elif not _has_type(leaves[path], value):
-                problems[path] = [f"has to be of type {_TYPES[leaves[path].type]}"]
-            elif isinstance(value, str) and ("\0" in value or len(value) > 500):
-                problems[path] = ["at most 500 characters, and no NUL"]
+            elif problem := problem_of(leaves[path], value):
+                problems[path] = [problem]
         if problems:
             raise serializers.ValidationError(problems)
         return data

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework import serializers, status
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,7 +13,7 @@ from studio.api.endpoint import Endpoint
 from studio.api.fields import Text
 from studio.api.idempotency import idempotent
 from studio.api.problems import Unprocessable
-from studio.api.runs import RunDetail, detail_of
+from studio.api.runs import RunDetail, launched
 from studio.api.settings_field import TeacherSettingsField
 from studio.catalog.models import Dataset
 from studio.common.permissions import may_create, require, signed_in_user
@@ -55,5 +54,4 @@ class TrainTeacher(Endpoint):
             owner=signed_in_user(request), name=asked.get("name", ""), dataset=dataset,
             settings=asked.get("settings", {}),
         )  # fmt: skip
-        location = reverse("api:run", args=(run.pk,))
-        return Response(RunDetail(detail_of(run)).data, status=status.HTTP_201_CREATED, headers={"Location": location})
+        return launched(run)

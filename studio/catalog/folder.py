@@ -12,6 +12,7 @@ from simcore.file_kinds import HEAD, FileKind, UnknownFile, file_kind
 from studio.catalog.refusals import Refused
 
 MOST_FILES = 500
+MOST_LOOKED_AT = 5_000  # each is opened to tell its kind
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,22 @@ class FolderFile:
 
 
 def folder_files() -> list[FolderFile]:
-    """The importable files in the folder, at most MOST_FILES, by path. Hidden ones and strangers are left out."""
+    """The importable files in the folder, at most MOST_FILES, by path. Hidden ones and strangers are left out.
+
+    After MOST_LOOKED_AT files nobody looks further: a folder of extracted images is no folder of archives.
+    """
     root: Path | None = settings.IMPORT_FOLDER
     if root is None:
         return []
     found: list[FolderFile] = []
+    looked_at = 0
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             if (file := _file(root, Path(folder) / name)) is not None:
                 found.append(file)
-            if len(found) == MOST_FILES:
+            looked_at += 1
+            if len(found) == MOST_FILES or looked_at == MOST_LOOKED_AT:
                 return found
     return found
 

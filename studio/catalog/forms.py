@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
 
 from studio.catalog.folder import FolderFile
-from studio.catalog.imports import ImportFacts
+from studio.catalog.imports import LONGEST_NETWORK, ImportFacts
 from studio.catalog.models import Dataset, Entry, Upload
+from studio.common.strict_json import read_json
 
 
 class EntryForm(forms.Form):
@@ -40,7 +40,7 @@ class ImportForm(forms.Form):
         help_text="For a teacher: the data set that its samples are measured against.",
     )  # fmt: skip
     network = forms.CharField(
-        required=False, max_length=20_000, widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
+        required=False, max_length=LONGEST_NETWORK, widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
         help_text="Only for .safetensors and .pt files, which hold weights alone: the network's configuration, or a "
         "whole teacher.json.",
         label="Network, as JSON",
@@ -65,8 +65,8 @@ class ImportForm(forms.Form):
         if not text:
             return None
         try:
-            network = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            network = read_json(text)
+        except ValueError as error:
             raise forms.ValidationError(f"This is not JSON: {error}.") from None
         if not isinstance(network, dict):
             raise forms.ValidationError('This should be an object, as in {"preconditioning": "edm", …}.')

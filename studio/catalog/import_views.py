@@ -7,7 +7,6 @@ the import form. GET tells where to go on.
 from __future__ import annotations
 
 import io
-import json
 import uuid
 from typing import Any
 
@@ -27,6 +26,7 @@ from studio.catalog.refusals import Refused, WrongOffset
 from studio.catalog.selectors import import_rows, imports, unfinished_uploads
 from studio.catalog.uploads import MOST_BYTES_A_PART, upload_append, upload_create, upload_discard, upload_store
 from studio.common.permissions import may_change, may_create, require, signed_in_user
+from studio.common.strict_json import read_json
 from studio.jobs.lifecycle import IllegalMove, UserAction
 from studio.jobs.models import Job
 from studio.jobs.services import actions_of, job_act
@@ -40,7 +40,10 @@ def import_page(request: HttpRequest) -> HttpResponse:
     """The form and the imports so far; POST begins one."""
     if request.method == "POST":
         return _begin(request)
-    return _page(request, ImportForm(folder=folder_files()))
+    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+        return render(request, "catalog/_imports_table.html", _table(request))
+    folder = folder_files() if may_create(request.user) else []
+    return _page(request, ImportForm(folder=folder))
 
 
 def _begin(request: HttpRequest) -> HttpResponse:
@@ -72,22 +75,25 @@ def _import(request: HttpRequest, form: ImportForm) -> Job:
 
 
 def _page(request: HttpRequest, form: ImportForm, status: int = 200) -> HttpResponse:
-    page = Paginator(imports(), PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = import_rows(list(page))
     kept = form.kept
     if kept is None and form.is_bound and (upload_id := form.cleaned_data.get("upload")):
         kept = Upload.objects.filter(pk=upload_id, owner=signed_in_user(request), job=None).first()
     context = {
         "form": form,
         "kept": kept,
-        "rows": rows,
-        "page": page,
-        "running": any(row.running for row in rows),
+        **_table(request),
         "may_create": may_create(request.user),
         "uploads": unfinished_uploads(signed_in_user(request)),
         "part_bytes": MOST_BYTES_A_PART // 4,
     }
     return render(request, "catalog/imports.html", context, status=status)
+
+
+def _table(request: HttpRequest) -> dict[str, Any]:
+    """What the table of imports shows, which asks for itself while one runs."""
+    page = Paginator(imports(), PAGE_SIZE).get_page(request.GET.get("page"))
+    rows = import_rows(list(page))
+    return {"rows": rows, "page": page, "running": any(row.running for row in rows)}
 
 
 @require_http_methods(["GET"])
@@ -135,9 +141,9 @@ def create_upload(request: HttpRequest) -> HttpResponse:
     """Begin an upload: JSON with name, size in bytes and, if known, sha256."""
     require(may_create(request.user), "upload files")
     try:
-        given = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return _problem(400, "The request's body is not JSON.")
+        given = read_json(request.body)
+    except ValueError as error:
+        return _problem(400, f"The request's body is not JSON: {error}.")
     form = UploadForm(given if isinstance(given, dict) else {})
     if not form.is_valid():
         errors = {field: " ".join(map(str, said)) for field, said in form.errors.items()}

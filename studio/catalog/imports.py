@@ -24,6 +24,8 @@ from studio.celery import LIGHT_QUEUE
 from studio.jobs.models import Job
 from studio.jobs.services import job_create
 
+LONGEST_NETWORK = 20_000  # characters of JSON
+
 
 @dataclass(frozen=True)
 class ImportFacts:
@@ -76,6 +78,12 @@ def _check_network(name: str, kind: str, network: dict[str, Any] | None) -> None
         raise Refused(f"{name} holds weights alone: say which network they belong to, as JSON.")
     if kind == "edm_pickle" and network is not None:
         raise Refused(f"{name} describes its network itself: leave the network's JSON out.")
+    try:
+        text = json.dumps(network, allow_nan=False)
+    except ValueError:
+        raise Refused("The network's JSON holds a number that is too large to be one.") from None
+    if len(text) > LONGEST_NETWORK or "\\u0000" in text:
+        raise Refused(f"The network's JSON has at most {LONGEST_NETWORK:,} characters, and no NUL.")
 
 
 class Import:

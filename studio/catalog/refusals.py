@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Refused(ValueError):
     """Something that was asked for cannot be; the message says what and what would be right."""
 
     status = 422
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a program may want to know beside the message."""
+        return {}
 
 
 class TooLarge(Refused):
@@ -34,6 +41,10 @@ class WrongOffset(Conflict):
         super().__init__(f"{offset:,} bytes are here, so the upload goes on at offset {offset}, not {given}.")
         self.offset = offset
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"offset": self.offset}
+
 
 class InUse(Conflict):
     """It cannot be deleted; `users` name what uses it."""
@@ -42,3 +53,7 @@ class InUse(Conflict):
         shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
         super().__init__(f"{title} is used by {shown}: it cannot be deleted while they are there.")
         self.users = users
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"used_by": self.users}

@@ -28,6 +28,8 @@ SHOWN_RUNS = 20
 def shape_text(shape: Sequence[int]) -> str:
     """As in "32×32 RGB"."""
     channels, height, width = shape
+    if height == width == 1:
+        return "points in the plane" if channels == 2 else f"points in {channels} dimensions"
     return f"{width}×{height} {({1: 'grey', 3: 'RGB'}).get(channels, f'{channels} channels')}"
 
 

@@ -155,7 +155,9 @@ def leftovers_remove() -> int:
 
 
 def _folders_of(model: type[Teacher] | type[Dataset]) -> set[str]:
-    return set(model._default_manager.values_list("folder", flat=True))
+    """Their own, and those of pictures that were drawn later."""
+    rows = model._default_manager.values_list("folder", "samples")
+    return {name for folder, samples in rows for name in (folder, Path(samples).parent.name)}
 
 
 def _older(folder: Path, moment: datetime) -> list[Path]:

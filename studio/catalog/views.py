@@ -44,7 +44,7 @@ def delete_teacher(request: HttpRequest, pk: int) -> HttpResponse:
     teacher = get_object_or_404(Teacher, pk=pk)
     require(may_change(request.user, teacher.owner_id), "delete a teacher that is not yours")
     try:
-        teacher_delete(teacher)
+        teacher_delete(teacher, signed_in_user(request))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("catalog:teacher", pk)
@@ -85,7 +85,7 @@ def delete_dataset(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = get_object_or_404(Dataset, pk=pk)
     require(may_change(request.user, dataset.owner_id), "delete a data set that is not yours")
     try:
-        dataset_delete(dataset)
+        dataset_delete(dataset, signed_in_user(request))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("catalog:dataset", pk)

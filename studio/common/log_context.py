@@ -48,8 +48,17 @@ class ContextFilter(logging.Filter):
             fields["user_id"] = user.pk
         for name, value in fields.items():
             setattr(record, name, value)
+        _hide_path(record)
         record.context = "".join(f" {name}={value}" for name, value in fields.items())
         return True
+
+
+def _hide_path(record: logging.LogRecord) -> None:
+    """Django names the path of a refused request; invitations and new passwords have their secret in it."""
+    match = getattr(getattr(record, "request", None), "resolver_match", None)
+    if match is not None and isinstance(record.args, tuple):
+        path = record.request.path  # type: ignore[attr-defined]
+        record.args = tuple(f"/{match.route}" if argument == path else argument for argument in record.args)
 
 
 # What others attach to a record: objects, copies of the message, numbers of no interest.

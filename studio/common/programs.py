@@ -13,8 +13,10 @@ from studio.environment import Environment
 
 # A worker may use stop_seconds for its trainer's last checkpoint; then it still has to say so.
 WORKER_MARGIN = 15.0
-# Of runs: as many at once as devices are free; a thread that nothing uses is never started.
-SLOTS = {RUNS_QUEUE: 64, LIGHT_QUEUE: 2}
+# Threads. Of runs as many as devices may be free; of light jobs two at once, and two for the reaper and its like,
+# which must not wait for them. A thread that nothing uses is never started.
+LIGHT_JOBS = 2
+SLOTS = {RUNS_QUEUE: 64, LIGHT_QUEUE: LIGHT_JOBS + 2}
 
 
 def redis_program(environment: Environment) -> Program:

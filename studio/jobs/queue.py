@@ -36,10 +36,12 @@ def job_set_priority(job: Job, priority: int, *, actor: str) -> None:
 def job_move(job: Job, direction: Direction, *, actor: str) -> None:
     """Move a queued job within its queue. Where it stands there already, nothing changes. Raises QueueError."""
     with transaction.atomic():
-        _queued(job)
-        waiting = Job.objects.select_for_update().filter(queue=job.queue, state=JobState.QUEUED)
-        jobs = list(waiting.order_by("-priority", "queued_at", "pk"))
-        old = next(index for index, other in enumerate(jobs) if other.pk == job.pk)
+        # All in one order, whatever their places: two that move at once must not wait for each other.
+        waiting = Job.objects.select_for_update().filter(queue=job.queue, state=JobState.QUEUED).order_by("pk")
+        jobs = sorted(waiting, key=lambda other: (-other.priority, other.queued_at, other.pk))
+        old = next((index for index, other in enumerate(jobs) if other.pk == job.pk), None)
+        if old is None:
+            raise _not_waiting(Job.objects.get(pk=job.pk))
         new = {"first": 0, "up": old - 1, "down": old + 1, "last": len(jobs) - 1}[direction]
         if old == new or not 0 <= new < len(jobs):
             return
@@ -72,5 +74,9 @@ def _put(jobs: list[Job], index: int) -> None:
 def _queued(job: Job) -> Job:
     row = Job.objects.select_for_update().get(pk=job.pk)
     if row.state != JobState.QUEUED:
-        raise QueueError(f"Only jobs that wait have a place in the queue; this one is {JobState(row.state).label}.")
+        raise _not_waiting(row)
     return row
+
+
+def _not_waiting(job: Job) -> QueueError:
+    return QueueError(f"Only jobs that wait have a place in the queue; this one is {JobState(job.state).label}.")

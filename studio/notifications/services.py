@@ -9,7 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
+from django.core.validators import validate_email
+from django.db import transaction
 from django.utils import timezone
 
 from studio.accounts.models import User
@@ -22,6 +25,7 @@ BACKOFF_SECONDS = (30, 120, 600, 3600, 6 * 3600)
 CLAIM_SECONDS = 120  # longer than a try takes: nobody else tries meanwhile
 KEPT = 100  # deliveries a person
 BATCH = 20
+TESTS_A_MINUTE = 6
 
 
 class NotificationRefused(ValueError):
@@ -37,9 +41,12 @@ def _new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-def wishes_save(user: User, *, webhook_url: str, email: bool, on_success: bool, on_failure: bool) -> Wishes:
-    """Store what the person asks for. Raises NotificationRefused."""
+def wishes_save(
+    user: User, *, webhook_url: str, email: bool, email_address: str, on_success: bool, on_failure: bool
+) -> Wishes:
+    """Store what the person asks for, and their address. Raises NotificationRefused."""
     wishes = wishes_of(user)
+    address = _address(email_address)
     webhook_url = webhook_url.strip()
     if len(webhook_url) > 500:
         raise NotificationRefused("The address has more than 500 characters.")
@@ -48,12 +55,27 @@ def wishes_save(user: User, *, webhook_url: str, email: bool, on_success: bool, 
             check_url(webhook_url, private=settings.WEBHOOK_PRIVATE)
         except WebhookRefused as refusal:
             raise NotificationRefused(str(refusal)) from None
-    if email and not (settings.EMAIL_CONFIGURED and user.email):
-        raise NotificationRefused("E-mail needs a mail server in the studio's settings and an address in your account.")
+    if email and not (settings.EMAIL_CONFIGURED and address):
+        raise NotificationRefused("E-mail needs a mail server in the studio's settings, and your address.")
     wishes.webhook_url, wishes.email = webhook_url, email
     wishes.on_success, wishes.on_failure = on_success, on_failure
-    wishes.save()
+    with transaction.atomic():
+        wishes.save()
+        user.email = address
+        user.save(update_fields=["email"])
     return wishes
+
+
+def _address(text: str) -> str:
+    text = text.strip()
+    try:
+        if text:
+            validate_email(text)
+    except ValidationError:
+        raise NotificationRefused(f"“{text[:100]}” is no e-mail address.") from None
+    if len(text) > 254:
+        raise NotificationRefused("The e-mail address has more than 254 characters.")
+    return text
 
 
 def secret_renew(user: User) -> None:
@@ -64,7 +86,13 @@ def secret_renew(user: User) -> None:
 
 
 def wishes_test(user: User) -> int:
-    """Queue a test on every channel wished for; returns how many. Raises NotificationRefused where there is none."""
+    """Queue a test on every channel wished for; returns how many.
+
+    Raises NotificationRefused where there is none, and for whoever tests without end.
+    """
+    lately = Delivery.objects.filter(user=user, event="test", created_at__gt=timezone.now() - timedelta(minutes=1))
+    if lately.count() >= TESTS_A_MINUTE:
+        raise NotificationRefused("That was tested often enough for this minute; wait for the next.")
     body = {"event": "test", "text": "A test from SIM Studio.", "at": timezone.now().isoformat()}
     number = _queue(wishes_of(user), None, "test", body)
     if not number:
@@ -76,8 +104,8 @@ def wishes_test(user: User) -> int:
 
 
 def on_job_ended(sender: object, job: Job, **_: Any) -> None:
-    """Store what its owner asked to be told, in the transaction that ends the job."""
-    if job.state not in (JobState.SUCCEEDED, JobState.FAILED):
+    """Store what the owner of a run asked to be told, in the transaction that ends it. Other jobs end unannounced."""
+    if job.state not in (JobState.SUCCEEDED, JobState.FAILED) or not hasattr(job, "run"):
         return
     wishes = Wishes.objects.filter(user_id=job.owner_id, user__is_active=True).select_related("user").first()
     wanted = wishes and (wishes.on_success if job.state == JobState.SUCCEEDED else wishes.on_failure)
@@ -86,7 +114,7 @@ def on_job_ended(sender: object, job: Job, **_: Any) -> None:
 
 
 def _body(job: Job) -> dict[str, Any]:
-    name = getattr(getattr(job, "run", None), "name", "") or f"{job.kind} {job.pk}"
+    name, path = job.run.name, f"/runs/{job.pk}/"
     word = JobState(job.state).label
     return {
         "event": f"run.{job.state}",
@@ -99,7 +127,8 @@ def _body(job: Job) -> dict[str, Any]:
             "reason": job.reason,
             "step": job.step,
             "total_steps": job.total_steps,
-            "path": f"/runs/{job.pk}/",
+            "path": path,
+            "url": f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else "",
         },
         "at": timezone.now().isoformat(),
     }
@@ -146,6 +175,8 @@ def _try(delivery: Delivery) -> None:
         final = False
     except WebhookRefused as refusal:
         problem, final = str(refusal), True
+    except UnicodeError:  # an address that was stored before such were refused
+        problem, final = "the address cannot be sent: it is not ASCII", True
     except (OSError, http.client.HTTPException) as error:
         problem, final = f"no answer: {error or type(error).__name__}", False
     if not problem:
@@ -162,7 +193,8 @@ def _send(delivery: Delivery) -> str:
     """Why it was not accepted; empty where it was. Raises WebhookRefused, OSError, HTTPException."""
     if delivery.channel == Delivery.Channel.EMAIL:
         subject = f"SIM Studio: {delivery.body.get('run', {}).get('name', 'test')} ({delivery.event})"
-        text = "\n\n".join(filter(None, (delivery.body["text"], delivery.body.get("run", {}).get("path"))))
+        run = delivery.body.get("run", {})
+        text = "\n\n".join(filter(None, (delivery.body["text"], run.get("url") or run.get("path"))))
         send_mail(" ".join(subject.split()), text, None, [delivery.user.email])  # its errors are OSErrors
         return ""
     wishes = Wishes.objects.get(user=delivery.user)

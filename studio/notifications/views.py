@@ -23,19 +23,20 @@ def notifications(request: HttpRequest) -> HttpResponse:
     wishes, problem = wishes_of(user), ""
     if request.method == "POST":
         wanted = {name: name in request.POST for name in ("email", "on_success", "on_failure")}
-        url = request.POST.get("webhook_url", "").replace("\0", "")
+        url, address = (request.POST.get(name, "").replace("\0", "") for name in ("webhook_url", "email_address"))
         try:
-            wishes_save(user, webhook_url=url, **wanted)
+            wishes_save(user, webhook_url=url, email_address=address, **wanted)
             messages.success(request, "Saved.")
             return redirect("notifications")
         except NotificationRefused as refusal:
-            problem, wishes.webhook_url = str(refusal), url
+            problem, wishes.webhook_url, user.email = str(refusal), url, address
             for name, value in wanted.items():
                 setattr(wishes, name, value)
     context = {
         "wishes": wishes,
         "problem": problem,
-        "email_possible": settings.EMAIL_CONFIGURED and bool(user.email),
+        "address": user.email,
+        "email_possible": settings.EMAIL_CONFIGURED,
         "deliveries": Delivery.objects.filter(user=user)[:SHOWN],
     }
     return render(request, "notifications/page.html", context, status=422 if problem else 200)

@@ -6,15 +6,18 @@ a name cannot change its mind in between. Redirects are not followed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 from urllib.parse import SplitResult, urlsplit
 
 TIMEOUT = 10.0  # seconds, to connect and for each read
+DEADLINE = 30.0  # seconds for all of it: a server that drips bytes meets every other limit
 _TUNNELS = tuple(ipaddress.ip_network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"))
 
 
@@ -35,6 +38,8 @@ def check_url(url: str, *, private: bool) -> SplitResult:
         raise WebhookRefused(f"The address must start with {start} and name a host.")
     if parts.username or parts.password:
         raise WebhookRefused("The address must not hold a password: the signature shows who calls.")
+    if not url.isascii():
+        raise WebhookRefused("Write the address in ASCII: a host name as xn--…, other letters as %C3%A9.")
     if port == 0 or any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
         raise WebhookRefused("The address holds a blank, a control character or the port 0.")
     return parts
@@ -48,6 +53,8 @@ def post(url: str, body: bytes, headers: dict[str, str], *, private: bool) -> in
     address = _address(parts.hostname, port, private=private)
     connection = http.client.HTTPConnection(parts.hostname, port, timeout=TIMEOUT)
     connection.sock = socket.create_connection((address, port), TIMEOUT)
+    timer = threading.Timer(DEADLINE, _cut, (connection,))
+    timer.start()
     try:
         if parts.scheme == "https":
             context = ssl.create_default_context()
@@ -58,7 +65,14 @@ def post(url: str, body: bytes, headers: dict[str, str], *, private: bool) -> in
         connection.request("POST", target, body, {**headers, "Host": host if default else f"{host}:{port}"})
         return connection.getresponse().status
     finally:
+        timer.cancel()
         connection.close()
+
+
+def _cut(connection: http.client.HTTPConnection) -> None:
+    """Whoever reads from it finds its end."""
+    with contextlib.suppress(OSError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _address(host: str, port: int, *, private: bool) -> str:

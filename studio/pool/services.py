@@ -45,15 +45,31 @@ def worker_announce(*, name: str, queues: Sequence[str], devices: Sequence[Devic
     return worker
 
 
-def worker_heartbeat(*, name: str, devices: Sequence[DeviceReading]) -> bool:
-    """The worker lives, and this is what its devices do. False where it has to announce itself (again)."""
+def worker_heartbeat(*, name: str, devices: Sequence[DeviceReading], complete: bool = True) -> bool:
+    """The worker lives, and these are its devices, all of them where `complete`.
+
+    False where it has to announce itself (again).
+    """
     if not Worker.objects.filter(name=name).update(heartbeat_at=Now()):
         return False
-    for reading in devices:
-        Device.objects.filter(worker__name=name, uuid=reading.uuid).update(
-            memory_used=reading.memory_used, utilisation=reading.utilisation
-        )
+    with transaction.atomic():
+        _follow_devices(Worker.objects.get(name=name), devices, complete)
     return True
+
+
+def _follow_devices(worker: Worker, devices: Sequence[DeviceReading], complete: bool) -> None:
+    """A device that was found late is added; one that is gone gets no more jobs."""
+    found = {reading.uuid: reading for reading in devices}
+    known = set(worker.devices.values_list("uuid", flat=True))
+    if complete:
+        worker.devices.filter(uuid__in=known - set(found)).delete()
+    for uuid, reading in found.items():
+        if uuid in known:
+            now = {"memory_used": reading.memory_used, "utilisation": reading.utilisation}
+            worker.devices.filter(uuid=uuid).update(**now)
+        else:
+            Device.objects.create(worker=worker, **vars(reading))
+            transaction.on_commit(lambda: _ring(worker))
 
 
 def worker_leave(name: str) -> None:

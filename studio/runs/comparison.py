@@ -91,5 +91,6 @@ def _grids(ids: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
     grids: dict[str, list[dict[str, Any]]] = {str(number): [] for number in ids}
     for row in SampleGrid.objects.filter(run_id__in=ids, superseded=False, source="student"):
         url = reverse("runs:sample", args=(row.run_id, row.pk))
-        grids[str(row.run_id)].append({"step": row.step, "url": url, "columns": row.columns, "count": row.count})
+        grid = {"id": row.pk, "step": row.step, "url": url, "columns": row.columns, "count": row.count}
+        grids[str(row.run_id)].append(grid)
     return grids

@@ -12,12 +12,13 @@ from simcore.figures import figures_of
 from simcore.presets import PRESETS
 from simcore.pretrain_config import PretrainSpec
 from studio.catalog.models import Teacher
-from studio.jobs.lifecycle import JobState
+from studio.jobs.lifecycle import ENDED_STATES, JobState
 from studio.jobs.models import Job
 from studio.jobs.services import actions_of
 from studio.runs.fields import show, spec_groups, value_at
 from studio.runs.models import Checkpoint, Evaluation, Metric, Run, SampleGrid
 from studio.runs.rows import run_row
+from studio.runs.specs import is_automatic
 from studio.runs.teacher_training import standard_for
 
 LOG_LINES = 200
@@ -39,6 +40,7 @@ def run_detail(run: Run) -> dict[str, Any]:
         "worker": job.worker,
         "device": job.device,
         "actions": actions_of(job),
+        "ended": job.state in ENDED_STATES,
         "started": job.started_at,
         "finished": job.finished_at,
         "last_seq": job.event_seq,
@@ -87,7 +89,7 @@ def _spec_groups(run: Run) -> list[dict[str, Any]]:
 
 def _setting(spec: dict[str, Any], standard: dict[str, Any], leaf: Any) -> dict[str, Any]:
     value, preset_value = value_at(spec, leaf.path), value_at(standard, leaf.path)
-    automatic = preset_value is None or preset_value == "auto"  # resolved when the run was created
+    automatic = is_automatic(preset_value)  # resolved when the run was created
     return {
         "label": leaf.label,
         "value": show(value),

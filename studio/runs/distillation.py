@@ -104,7 +104,6 @@ def _arguments(command: str, job: Job, folder: Path) -> list[str]:
     arguments = [command, "--spec", str(spec), "--out", str(folder), "--pipe"]
     if checkpoint := newest_whole_checkpoint(job.pk):
         return [*arguments, "--resume", str(checkpoint)]
-    Checkpoint.objects.filter(run_id=job.pk).update(superseded=True)
     return arguments
 
 

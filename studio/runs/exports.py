@@ -9,6 +9,12 @@ from collections.abc import Iterator
 from studio.runs.models import Metric, Run
 
 CHUNK = 5_000
+CSV_TYPE, TENSORBOARD_TYPE = "text/csv; charset=utf-8", "application/octet-stream"
+
+
+def tensorboard_name(run_id: int) -> str:
+    """A name by which TensorBoard finds the file in a folder."""
+    return f"events.out.tfevents.{run_id:010d}.run-{run_id}"
 
 
 def csv_rows(run: Run) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from studio.catalog.models import Dataset, Teacher
 from studio.runs.fields import Leaf, all_leaves, nest, show, spec_groups, value_at
 from studio.runs.models import Run
 from studio.runs.prepare import prepare, prepare_pretraining
+from studio.runs.specs import filled
 from studio.runs.teacher_training import standard_for
 
 
@@ -57,7 +58,7 @@ class SpecForm(forms.Form):
         super().__init__(data, initial=initial, label_suffix="")
         self.start = start
         if origin:
-            self.start = _filled(self.start, origin.job.spec)
+            self.start = filled(self.start, origin.job.spec)
             self.initial["name"] = f"{origin.name[:195]} copy"
         for leaf in all_leaves(self.kind):
             value = value_at(self.start, leaf.path)
@@ -158,14 +159,6 @@ def _field_of(path: str, names: Container[str]) -> str | None:
             if candidate in names:
                 return candidate
     return None
-
-
-def _filled(standard: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """`given`, with the preset's values for the settings that a spec of an earlier version lacks."""
-    return {
-        name: (_filled(value, given.get(name) or {}) if isinstance(value, dict) else given.get(name, value))
-        for name, value in standard.items()
-    }
 
 
 def _preset_value(field: forms.BoundField) -> str:

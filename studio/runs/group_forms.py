@@ -9,11 +9,9 @@ from django import forms
 from simcore.commands.common import with_settings
 from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.presets import PRESETS
-from studio.catalog.models import Teacher
 from studio.runs.fields import all_leaves
-from studio.runs.groups import Plan, plan_ablation, plan_sweep, read_axis, read_seeds
+from studio.runs.groups import Plan, check_plan, plan_ablation, plan_sweep, read_axis, read_seeds
 from studio.runs.models import Run, RunGroup
-from studio.runs.prepare import prepare
 
 BASES = [(preset.name, preset.title) for preset in PRESETS.values()]
 
@@ -59,7 +57,7 @@ class GroupForm(forms.Form):
             return self.cleaned_data
         try:
             self.plan = self._plan(self._base())
-            self._check(self.plan)
+            check_plan(self.plan)
         except SpecError as error:
             for path, message in error.problems.items():
                 self.add_error(self._field_of(path), message if path in ("axes", "seeds") else f"{path}: {message}")
@@ -84,13 +82,6 @@ class GroupForm(forms.Form):
             return plan_ablation(base, seeds, diff_instruct=given["diff_instruct"])
         pairs = [(given[f"{place}_path"], given[f"{place}_values"]) for place in ("first", "second")]
         return plan_sweep(base, [read_axis(path, values) for path, values in pairs if path], seeds)
-
-    def _check(self, plan: Plan) -> None:
-        teachers = {teacher.reference: teacher for teacher in Teacher.objects.all()}
-        for planned in plan.runs:
-            if planned.spec.teacher not in teachers:
-                raise SpecError({"teacher": f"{planned.spec.teacher} is not in the catalogue"})
-            prepare(planned.spec, teachers[planned.spec.teacher].read_card())
 
     def _field_of(self, path: str) -> str | None:
         given = self.cleaned_data

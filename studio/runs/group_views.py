@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from simcore.config import SpecError
 from studio.common.permissions import may_change, may_create, may_view, require, signed_in_user
-from studio.jobs.lifecycle import JobState
 from studio.runs.estimate import estimate_all
 from studio.runs.group_detail import group_detail
 from studio.runs.group_forms import GroupForm
-from studio.runs.groups import group_cancel, group_create
+from studio.runs.groups import group_cancel, group_create, groups_with_counts
 from studio.runs.models import RunGroup
 from studio.runs.services import RunRefused
 
@@ -26,11 +24,7 @@ PAGE_SIZE = 50
 def list_groups(request: HttpRequest) -> HttpResponse:
     """All groups, newest first."""
     require(may_view(request.user), "look at runs")
-    groups = RunGroup.objects.select_related("owner").annotate(
-        number=Count("runs"), done=Count("runs", filter=Q(runs__job__state=JobState.SUCCEEDED))
-    )
-    groups = groups.order_by("-pk")
-    page = Paginator(groups, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(groups_with_counts(), PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "runs/groups.html", {"page": page})
 
 

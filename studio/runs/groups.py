@@ -9,13 +9,17 @@ from itertools import product
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Count, Q, QuerySet
 
 from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.presets import diff_instruct_cell, figure_2_cells
 from studio.accounts.models import User
+from studio.catalog.models import Teacher
 from studio.jobs.lifecycle import IllegalMove, JobState, UserAction
+from studio.pool.needs import gib
 from studio.runs.fields import all_leaves, show, value_at
 from studio.runs.models import RunGroup
+from studio.runs.prepare import disk_forecast, prepare, room_for_checkpoints
 from studio.runs.services import RunRefused, check_queue_limit, run_act, run_create
 
 MOST_RUNS = 64
@@ -58,10 +62,10 @@ def read_axis(path: str, text: str) -> Axis:
     leaves = {leaf.path: leaf for leaf in all_leaves()}
     if path not in leaves:
         raise SpecError({path: "there is no such setting"})
-    words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    if not words:
+    values = dict.fromkeys(_plain(word.strip()) for word in text.split(",") if word.strip())  # 1e-4 is 0.0001
+    if not values:
         raise SpecError({path: "give its values, separated by commas"})
-    return Axis(path, leaves[path].label, tuple(_plain(word) for word in words))
+    return Axis(path, leaves[path].label, tuple(values))
 
 
 def _plain(word: str) -> Any:
@@ -108,6 +112,24 @@ def plan_ablation(base: RunSpec, seeds: Sequence[int], *, diff_instruct: bool) -
     return Plan(RunGroup.Kind.ABLATION, (), tuple(runs))
 
 
+def check_plan(plan: Plan) -> None:
+    """Raises SpecError where one of its runs could not be launched, or all together would not fit the disk."""
+    together = 0
+    teachers = {teacher.reference: teacher for teacher in Teacher.objects.all()}
+    for planned in plan.runs:
+        if planned.spec.teacher not in teachers:
+            raise SpecError({"teacher": f"{planned.spec.teacher} is not in the catalogue"})
+        card = teachers[planned.spec.teacher].read_card()
+        together += disk_forecast(prepare(planned.spec, card), card.parameters)
+    if together > (free := room_for_checkpoints()):
+        raise SpecError(
+            {
+                "schedule.keep_last": f"the {len(plan.runs)} runs together would keep {gib(together)} of checkpoints, "
+                f"but the disk has room for {gib(free)}; keep fewer, or free space"
+            }
+        )
+
+
 def _check_number(number: int) -> None:
     if number > MOST_RUNS:
         raise SpecError({"axes": f"that makes {number} runs; a group has at most {MOST_RUNS}"})
@@ -143,9 +165,9 @@ def _with_seeds(cell: str, spec: RunSpec, seeds: Sequence[int]) -> list[PlannedR
 
 def group_create(*, owner: User, name: str, preset: str, plan: Plan) -> RunGroup:
     """Queue all of a plan's runs, or none. Raises RunRefused beyond the queue's limit, SpecError."""
-    check_queue_limit(owner, len(plan.runs))
     axes = [{"path": axis.path, "label": axis.label, "values": list(axis.values)} for axis in plan.axes]
     with transaction.atomic():
+        check_queue_limit(owner, len(plan.runs))
         group = RunGroup.objects.create(
             name=name or f"{RunGroup.Kind(plan.kind).label}, {preset}", kind=plan.kind, owner=owner, axes=axes,
             cells=plan.cells,
@@ -155,6 +177,12 @@ def group_create(*, owner: User, name: str, preset: str, plan: Plan) -> RunGroup
             run.group, run.cell = group, planned.cell[:200]
             run.save(update_fields=["group", "cell"])
     return group
+
+
+def groups_with_counts() -> QuerySet[RunGroup]:
+    """All groups, newest first, with the numbers of their runs and of those that are `done`."""
+    done = Count("runs", filter=Q(runs__job__state=JobState.SUCCEEDED))
+    return RunGroup.objects.select_related("owner").annotate(number=Count("runs"), done=done).order_by("-pk")
 
 
 def group_cancel(group: RunGroup, *, actor: User) -> int:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from itertools import islice
-
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from studio.common.permissions import may_change, may_view, require
-from studio.runs.exports import csv_rows, tensorboard_records
+from studio.common.files import streamed_response
+from studio.common.permissions import may_change, may_view, require, signed_in_user
+from studio.runs.deletion import run_delete
+from studio.runs.exports import CSV_TYPE, TENSORBOARD_TYPE, csv_rows, tensorboard_name, tensorboard_records
 from studio.runs.labels import run_archive, run_label
 from studio.runs.log_search import search_log
 from studio.runs.models import Run
 from studio.runs.services import RunRefused
-
-PIECE = 2_000
 
 
 @require_POST
@@ -48,6 +44,19 @@ def archive_run(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     return redirect("runs:detail", pk)
 
 
+@require_POST
+def delete_run(request: HttpRequest, pk: int) -> HttpResponseRedirect:
+    """Delete an ended run with its files."""
+    run = _own_run(request, pk)
+    try:
+        run_delete(run, actor=signed_in_user(request))
+    except RunRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("runs:detail", pk)
+    messages.success(request, f"{run.name} is deleted.")
+    return redirect("runs:list")
+
+
 def _own_run(request: HttpRequest, pk: int) -> Run:
     run = get_object_or_404(Run.objects.select_related("job"), pk=pk)
     require(may_change(request.user, run.job.owner_id), "change a run that is not yours")
@@ -57,14 +66,13 @@ def _own_run(request: HttpRequest, pk: int) -> Run:
 @require_GET
 def download_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """Every point of every series."""
-    return _download(csv_rows(_run(request, pk)), "text/csv; charset=utf-8", f"run-{pk}-metrics.csv")
+    return streamed_response(csv_rows(_run(request, pk)), CSV_TYPE, name=f"run-{pk}-metrics.csv")
 
 
 @require_GET
 def download_tensorboard(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The same as an event file: put it into a folder and start `tensorboard --logdir` there."""
-    name = f"events.out.tfevents.{pk:010d}.run-{pk}"
-    return _download(tensorboard_records(_run(request, pk)), "application/octet-stream", name)
+    return streamed_response(tensorboard_records(_run(request, pk)), TENSORBOARD_TYPE, name=tensorboard_name(pk))
 
 
 @require_GET
@@ -79,14 +87,3 @@ def search_run_log(request: HttpRequest, pk: int) -> HttpResponse:
 def _run(request: HttpRequest, pk: int) -> Run:
     require(may_view(request.user), "look at runs")
     return get_object_or_404(Run.objects.select_related("job"), pk=pk)
-
-
-def _download(parts: Iterator[bytes], content_type: str, name: str) -> StreamingHttpResponse:
-    disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(_streamed(parts), content_type=content_type, headers=disposition)
-
-
-async def _streamed(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """In pieces of many parts: an ASGI server would gather a plain iterator whole before it sends anything."""
-    while piece := await sync_to_async(lambda: b"".join(islice(parts, PIECE)))():
-        yield piece

@@ -26,6 +26,7 @@ SORTS = {
     "owner": "job__owner__username",
 }
 KINDS = ((DISTILLATION.name, "Distillations"), (TEACHER_TRAINING.name, "Training of teachers"))
+LONGEST = 500  # characters of a value; databases refuse patterns beyond some length
 ARCHIVED = (("", "Without archived"), ("only", "Archived only"), ("all", "All, archived too"))
 
 
@@ -62,7 +63,9 @@ class RunFilter:
 
 def read_filter(query: QueryDict) -> RunFilter:
     """From an address. PostgreSQL refuses NUL in a text."""
-    return RunFilter(**{field.name: query.get(field.name, "").replace("\0", "").strip() for field in fields(RunFilter)})
+    return RunFilter(
+        **{field.name: query.get(field.name, "").replace("\0", "").strip()[:LONGEST] for field in fields(RunFilter)}
+    )
 
 
 def filtered_runs(chosen: RunFilter) -> QuerySet[Run]:

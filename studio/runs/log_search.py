@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
-from studio.runs.logs import full_log
+from studio.runs.logs import log_lines
 from studio.runs.models import Run
 
 MOST_HITS = 100
@@ -31,18 +32,24 @@ class LogHits:
 
 
 def search_log(run: Run, query: str) -> LogHits:
-    """The first MOST_HITS lines of the full log that contain `query`, whatever its case, with lines around them."""
-    lines = full_log(run).splitlines()
-    words = query.casefold()
-    hits = [number for number, line in enumerate(lines) if words in line.casefold()] if words else []
-    shown = hits[:MOST_HITS]
-    around = {near for hit in shown for near in range(hit - CONTEXT, hit + CONTEXT + 1)}
-    marked = set(shown)
+    """The first MOST_HITS lines of the log that contain `query`, whatever its case, with lines around them."""
+    words, total = query.casefold(), 0
     passages: list[list[LogLine]] = []
-    for number in sorted(near for near in around if 0 <= near < len(lines)):
-        line = LogLine(number + 1, lines[number][:2000], number in marked)
-        if passages and passages[-1][-1].number == number:
+    before: deque[LogLine] = deque(maxlen=CONTEXT)  # lines that a hit would bring along
+    after = 0  # lines that the last hit still brings along
+    for number, text in enumerate(log_lines(run) if words else (), start=1):
+        total += (found := words in text.casefold())
+        line = LogLine(number, text.rstrip("\n")[:2000], found and total <= MOST_HITS)
+        if line.hit:
+            lines = [*before, line]
+            if not (passages and passages[-1][-1].number == lines[0].number - 1):
+                passages.append([])
+            passages[-1] += lines
+            before.clear()
+            after = CONTEXT
+        elif after:
             passages[-1].append(line)
+            after -= 1
         else:
-            passages.append([line])
-    return LogHits(query, len(hits), len(shown), passages)
+            before.append(line)
+    return LogHits(query, total, min(total, MOST_HITS), passages)

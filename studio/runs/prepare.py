@@ -42,14 +42,18 @@ def prepare_pretraining(spec: PretrainSpec, card: DatasetCard) -> tuple[Pretrain
 
 
 def _check_disk(spec: RunSpec | PretrainSpec, forecast: int) -> None:
-    free = free_bytes() - settings.DISK_RESERVE
-    if forecast > free:
+    if forecast > (free := room_for_checkpoints()):
         raise SpecError(
             {
                 "schedule.keep_last": f"the run would keep {checkpoints_on_disk(spec)} checkpoints, "
-                f"{gib(forecast)}, but the disk has room for {gib(max(0, free))}; keep fewer, or free space"
+                f"{gib(forecast)}, but the disk has room for {gib(free)}; keep fewer, or free space"
             }
         )
+
+
+def room_for_checkpoints() -> int:
+    """Bytes."""
+    return max(0, int(free_bytes() - settings.DISK_RESERVE))
 
 
 def checkpoints_on_disk(spec: RunSpec | PretrainSpec) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 
 from simcore.figures import Figure
@@ -88,7 +89,9 @@ def rows_html(run_ids: Collection[int]) -> dict[int, str]:
 
 
 def _latest_evaluations(run_ids: Sequence[int]) -> dict[tuple[int, str], dict[str, float]]:
-    rows = Evaluation.objects.filter(run_id__in=run_ids, superseded=False).order_by("step", "pk")
+    live = Evaluation.objects.filter(run_id__in=run_ids, superseded=False)
+    later = live.filter(run=OuterRef("run"), source=OuterRef("source"), step__gt=OuterRef("step"))
+    rows = live.filter(~Exists(later)).order_by("pk")
     return {(row.run_id, row.source): row.values for row in rows}
 
 

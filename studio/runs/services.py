@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from simcore.config import RunSpec, SpecError, parse_spec
+from simcore.config import RunSpec, SpecError
 from simcore.presets import find_preset
 from studio.accounts.audit import audit_record
 from studio.accounts.models import AuditAction, User
@@ -18,9 +18,9 @@ from studio.jobs.models import Job
 from studio.jobs.services import job_act, job_create
 from studio.pool.needs import training_needs
 from studio.runs.distillation import DISTILLATION, TRAINING_KINDS
-from studio.runs.fields import all_leaves, nest, value_at
 from studio.runs.models import Run
 from studio.runs.prepare import prepare
+from studio.runs.specs import changed_spec, errors_below, preset_start, run_start
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,11 @@ class RunRefused(ValueError):
 
 
 def check_queue_limit(owner: User, more: int) -> None:
-    """Raises RunRefused where `more` runs would exceed what one person may have waiting."""
+    """Raises RunRefused where `more` runs would exceed what one person may have waiting.
+
+    In a transaction: whoever launches for the same person at once waits until this one is through.
+    """
+    User.objects.select_for_update().get(pk=owner.pk)
     waiting = Job.objects.filter(owner=owner, kind__in=TRAINING_KINDS, state=JobState.QUEUED).count()
     if waiting + more > settings.QUEUED_LIMIT:
         raise RunRefused(
@@ -39,6 +43,7 @@ def check_queue_limit(owner: User, more: int) -> None:
         )
 
 
+@transaction.atomic
 def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
     """Queue a distillation.
 
@@ -50,17 +55,16 @@ def run_create(*, owner: User, name: str, preset: str, spec: RunSpec) -> Run:
         raise SpecError({"teacher": f"the catalogue has no teacher “{spec.teacher}”"})
     card = teacher.read_card()
     resolved = prepare(spec, card)
-    with transaction.atomic():
-        job = job_create(
-            kind=DISTILLATION,
-            owner=owner,
-            spec=resolved.model_dump(mode="json"),
-            total_steps=resolved.iterations,
-            needs=training_needs(resolved, card.parameters),
-        )
-        run = Run.objects.create(job=job, name=name or default_name(job, preset), preset=preset, teacher=teacher)
-        audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
-        return run
+    job = job_create(
+        kind=DISTILLATION,
+        owner=owner,
+        spec=resolved.model_dump(mode="json"),
+        total_steps=resolved.iterations,
+        needs=training_needs(resolved, card.parameters),
+    )
+    run = Run.objects.create(job=job, name=name or default_name(job, preset), preset=preset, teacher=teacher)
+    audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
+    return run
 
 
 def default_name(job: Job, start: str) -> str:
@@ -73,13 +77,17 @@ def run_create_from_preset(*, owner: User, name: str, preset: str, settings: dic
 
     Raises SpecError, with "settings." before the paths, and RunRefused.
     """
-    standard = find_preset(preset).spec.model_dump()
-    values = {leaf.path: value_at(standard, leaf.path) for leaf in all_leaves()}
-    try:
-        spec = parse_spec(nest(values | settings))
-        return run_create(owner=owner, name=name, preset=preset, spec=spec)
-    except SpecError as error:
-        raise SpecError({f"settings.{path}".rstrip("."): text for path, text in error.problems.items()}) from None
+    with errors_below("settings"):
+        return run_create(owner=owner, name=name, preset=preset, spec=changed_spec(preset_start(preset), settings))
+
+
+def run_clone(origin: Run, *, owner: User, name: str, settings: dict[str, Any]) -> Run:
+    """Queue a run with another run's settings, some changed. Raises SpecError as above, and RunRefused."""
+    if origin.dataset:
+        raise RunRefused(f"{origin.name} trains a teacher: launch another training with its settings instead.")
+    with errors_below("settings"):
+        spec = changed_spec(run_start(origin), settings)
+        return run_create(owner=owner, name=name or f"{origin.name[:195]} copy", preset=origin.preset, spec=spec)
 
 
 def run_act(run: Run, action: UserAction, *, actor: User) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from simcore.config import SpecError, parse_as
+from simcore.config import parse_as
 from simcore.pretrain_config import PretrainSpec, standard_spec
 from studio.accounts.audit import audit_record
 from studio.accounts.models import AuditAction, User
@@ -18,6 +18,7 @@ from studio.runs.fields import all_leaves, nest, value_at
 from studio.runs.models import Run
 from studio.runs.prepare import prepare_pretraining
 from studio.runs.services import check_queue_limit, default_name, subject_of
+from studio.runs.specs import errors_below
 
 
 def standard_for(dataset: Dataset) -> PretrainSpec:
@@ -25,6 +26,7 @@ def standard_for(dataset: Dataset) -> PretrainSpec:
     return standard_spec(dataset.reference).model_copy(update={"conditional": dataset.read_card().classes > 0})
 
 
+@transaction.atomic
 def teacher_train(*, owner: User, name: str, spec: PretrainSpec) -> Run:
     """Queue the training of a teacher, which enters the catalogue when it succeeds.
 
@@ -34,18 +36,17 @@ def teacher_train(*, owner: User, name: str, spec: PretrainSpec) -> Run:
     check_queue_limit(owner, 1)
     dataset = Dataset.objects.get(reference=spec.dataset)
     resolved, parameters = prepare_pretraining(spec, dataset.read_card())
-    with transaction.atomic():
-        job = job_create(
-            kind=TEACHER_TRAINING,
-            owner=owner,
-            spec=resolved.model_dump(mode="json"),
-            total_steps=resolved.iterations,
-            needs=pretraining_needs(resolved, parameters),
-        )
-        name = name or default_name(job, f"Teacher of {dataset.title}")[:200]
-        run = Run.objects.create(job=job, name=name, dataset=dataset)
-        audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
-        return run
+    job = job_create(
+        kind=TEACHER_TRAINING,
+        owner=owner,
+        spec=resolved.model_dump(mode="json"),
+        total_steps=resolved.iterations,
+        needs=pretraining_needs(resolved, parameters),
+    )
+    name = name or default_name(job, f"Teacher of {dataset.title}")[:200]
+    run = Run.objects.create(job=job, name=name, dataset=dataset)
+    audit_record(AuditAction.RUN_CREATED, actor=owner.get_username(), subject=subject_of(run))
+    return run
 
 
 def teacher_train_on(*, owner: User, name: str, dataset: Dataset, settings: dict[str, Any]) -> Run:
@@ -55,8 +56,6 @@ def teacher_train_on(*, owner: User, name: str, dataset: Dataset, settings: dict
     """
     standard = standard_for(dataset).model_dump(mode="json")
     values = {leaf.path: value_at(standard, leaf.path) for leaf in all_leaves(PretrainSpec)}
-    try:
+    with errors_below("settings"):
         spec = parse_as(PretrainSpec, nest(values | settings | {"dataset": dataset.reference}))
         return teacher_train(owner=owner, name=name, spec=spec)
-    except SpecError as error:
-        raise SpecError({f"settings.{path}".rstrip("."): text for path, text in error.problems.items()}) from None

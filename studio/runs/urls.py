@@ -22,6 +22,7 @@ urlpatterns = [
     path("<id:pk>/log/", views.download_log, name="log"),
     path("<id:pk>/log/search/", label_views.search_run_log, name="log-search"),
     path("<id:pk>/labels/", label_views.label_run, name="label"),
+    path("<id:pk>/delete/", label_views.delete_run, name="delete"),
     path("<id:pk>/archive/", label_views.archive_run, name="archive"),
     path("<id:pk>/metrics.csv", label_views.download_csv, name="csv"),
     path("<id:pk>/metrics.tfevents", label_views.download_tensorboard, name="tensorboard"),

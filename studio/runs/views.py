@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -16,17 +21,17 @@ from django_htmx.middleware import HtmxDetails
 from simcore.config import SpecError, parse_spec
 from simcore.presets import PRESETS, Preset
 from studio.catalog.models import Teacher
-from studio.common.files import file_response
+from studio.common.files import file_response, streamed_response
 from studio.common.permissions import may_change, may_create, require, signed_in_user
 from studio.jobs.lifecycle import IllegalMove, JobState, UserAction
 from studio.runs.detail import run_detail
-from studio.runs.distillation import run_folder
 from studio.runs.estimate import Estimate, estimate
 from studio.runs.forms import NewRunForm
 from studio.runs.listing import choices, columns, filtered_runs, read_filter
-from studio.runs.logs import full_log
+from studio.runs.logs import log_lines
 from studio.runs.models import Checkpoint, Run, SampleGrid
 from studio.runs.rows import run_rows
+from studio.runs.run_files import run_file
 from studio.runs.services import RunRefused, run_act, run_create
 
 PAGE_SIZE = 50
@@ -160,7 +165,7 @@ def act_on_run(request: HttpRequest, pk: int, action: str) -> HttpResponseRedire
 def show_sample(request: HttpRequest, pk: int, sample: int) -> HttpResponse:
     """The picture of one sample grid. It never changes."""
     row = get_object_or_404(SampleGrid, run_id=pk, pk=sample)
-    path = _existing(pk, row.path)
+    path = run_file(pk, row.path)
     return HttpResponse(
         path.read_bytes(), content_type="image/png", headers={"Cache-Control": "private, max-age=31536000, immutable"}
     )
@@ -172,28 +177,16 @@ def download_checkpoint(request: HttpRequest, pk: int, checkpoint: int) -> HttpR
     row = get_object_or_404(Checkpoint.objects.select_related("run"), run_id=pk, pk=checkpoint)
     if row.removed:
         raise Http404("This checkpoint was removed to save space: the run keeps others, as its schedule says.")
-    path = _existing(pk, row.path)
+    path = run_file(pk, row.path)
     return file_response(request, path, name=f"run-{pk}-step-{row.step}.safetensors", etag=row.sha256)
 
 
 @require_GET
-def download_log(request: HttpRequest, pk: int) -> HttpResponse:
+def download_log(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The whole log as text."""
-    run = _run(pk)
-    return HttpResponse(
-        full_log(run),
-        content_type="text/plain; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="run-{pk}.log"'},
-    )
+    parts = (line.encode() for line in log_lines(_run(pk)))
+    return streamed_response(parts, "text/plain; charset=utf-8", name=f"run-{pk}.log")
 
 
 def _run(pk: int) -> Run:
     return get_object_or_404(Run.objects.select_related("job__owner", "teacher", "dataset", "group"), pk=pk)
-
-
-def _existing(run_id: int, name: str) -> Path:
-    """A file of the run. A name that leads elsewhere, whoever wrote it, is no file of the run."""
-    path = (run_folder(run_id) / name).resolve()
-    if not (path.is_relative_to(run_folder(run_id).resolve()) and path.is_file()):
-        raise Http404("The file is gone from the studio's data folder.")
-    return path

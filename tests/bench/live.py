@@ -61,7 +61,7 @@ from workers.attempt import Attempt, attempt_folder
 from workers.devices import read_devices
 from workers.trainer_process import TrainerProcess
 
-worker_announce(name="bench", queues=["runs"], devices=read_devices("bench", ()))
+worker_announce(name="bench", queues=["runs"], devices=read_devices("bench", ()).found)
 job = job_claim(queue="runs", worker="bench")
 folder = attempt_folder(job)
 folder.mkdir(parents=True)

@@ -15,6 +15,7 @@ import pytest
         "control",
         "run_folder",
         "commands.common",
+        "commands.draw",
         "pretrain_config",
     ],
 )

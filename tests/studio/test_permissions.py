@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -21,9 +22,11 @@ from studio.catalog.uploads import upload_create
 from studio.jobs.lifecycle import JobState
 from studio.pool.models import Worker
 from studio.runs.models import Checkpoint, RunGroup, SampleGrid
+from studio.study.models import Image, Vote
 from tests.studio.builders import bring_to, checkpoint, record, samples
 from tests.studio.catalog.conftest import images_zip, some_dataset, uploaded
 from tests.studio.permission_table import TABLE
+from tests.studio.study.builders import participate, study_with
 
 METHODS = ("get", "post", "put", "patch", "delete")
 WHO = ("stranger", "viewer", "researcher", "owner", "administrator")
@@ -67,7 +70,14 @@ def world(user: Any, run: Any, teacher: Any, django_user_model: Any, tmp_path: P
     Teacher.objects.filter(pk=teacher.pk).update(owner=user)
     archive = uploaded(user, images_zip(tmp_path))
     now = timezone.now()
+    study = study_with(user, prompts=1)
+    participant = participate(study, "0")
     ids = {
+        "studies": study.pk,
+        "number": participant.number,
+        "vote": Vote.objects.get().pk,
+        "link": study.links.get().pk,
+        "image": Image.objects.earliest("pk").pk,
         "datasets": some_dataset(user).pk,
         "imports": import_create(owner=user, upload=archive, facts=ImportFacts()).pk,
         "upload": upload_create(owner=user, name="half.zip", size=1_000).pk,
@@ -90,7 +100,7 @@ def address(route: str, ids: dict[str, Any]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name, before = match[1], route[: match.start()].rstrip("/").rsplit("/", 1)[-1]
-        words = {"action": "pause", "secret": "unknown"}
+        words = {"action": "pause", "direction": "up", "secret": "unknown", "token": "unknown", "key": str(uuid4())}
         return words.get(name) or str(ids[before] if name == "pk" else ids[name.removesuffix("_id")])
 
     return "/" + re.sub(r"<\w+:(\w+)>", value, route)

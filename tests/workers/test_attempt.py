@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from simcore.events import Event, Failed, Finished, Metrics, Started, Stopped, event_line
 from studio.jobs.lifecycle import UserAction
@@ -17,6 +17,7 @@ from studio.jobs.models import Job
 from studio.jobs.services import LeaseLost, job_act, job_renew, jobs_reap
 from studio.runs.models import Metric, Run
 from tests.studio.builders import announce, at_once, claim, cpu, cuda, expire, moves, not_raised, sequence, token_of
+from workers import attempt as attempt_module
 from workers.attempt import Attempt, lease_kept, run_attempt
 from workers.trainer_process import TrainerProcess
 
@@ -53,6 +54,48 @@ def follow(run: Run, tmp_path: Path) -> Any:
         return Job.objects.get(pk=job.pk)
 
     return attempt
+
+
+def away(monkeypatch: Any, verb: str, error: Exception, times: int) -> None:
+    """The database does not answer the first calls of one of the attempt's verbs."""
+    left = [error] * times
+    real = getattr(attempt_module, verb)
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if left:
+            raise left.pop()
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(attempt_module, verb, call)
+    monkeypatch.setattr(attempt_module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(attempt_module.connections, "close_all", lambda: None)  # the test's own transaction
+
+
+@pytest.mark.parametrize("verb", ["job_record", "job_end"])
+def test_a_database_that_is_away_for_a_while_costs_nothing(follow: Any, monkeypatch: Any, verb: str) -> None:
+    away(monkeypatch, verb, OperationalError("the server closed the connection"), 3)
+    job = follow(START + "\n" + says(Finished(step=6, summary={})))
+    assert (job.state, job.reason) == ("succeeded", "")
+    assert Metric.objects.count() == 1
+
+
+def test_a_database_that_stays_away_ends_the_attempt_as_if_its_lease_were_lost(follow: Any, monkeypatch: Any) -> None:
+    away(monkeypatch, "job_record", InterfaceError("connection already closed"), 1000)
+    monkeypatch.setattr(attempt_module, "PATIENCE_SECONDS", 0.1)
+    with pytest.raises(LeaseLost):
+        follow(START + "\n" + says(Finished(step=6, summary={})))
+
+
+def test_an_attempt_that_breaks_before_its_trainer_fails_with_the_reason(
+    run: Run, monkeypatch: Any, settings: Any, tmp_path: Path
+) -> None:
+    settings.RUNS_FOLDER = tmp_path
+    monkeypatch.setattr(attempt_module, "kind_of", {}.__getitem__)  # as of a kind that this worker does not know
+    job = claim()
+    run_attempt(job, threading.Event())
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert job.reason.startswith("the worker met an unexpected KeyError")
 
 
 def asks(action: UserAction) -> Any:

@@ -46,19 +46,20 @@ def test_nvidia_smi_is_asked_and_an_unwilling_one_is_survived(tmp_path: Path, mo
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{TWO}END\n")
     program.chmod(0o755)
-    cpu, *gpus = read_devices("host:1", [])
+    cpu, *gpus = read_devices("host:1", []).found
     assert [gpu.uuid for gpu in gpus] == ["GPU-aaaa", "GPU-bbbb"]
     assert (cpu.uuid, cpu.kind) == ("cpu:host:1", "cpu")
     assert cpu.memory > GIB / 4
     program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed' >&2; exit 9\n")
-    assert [device.kind for device in read_devices("host:1", [])] == ["cpu"]
+    found, complete = read_devices("host:1", [])
+    assert ([device.kind for device in found], complete) == (["cpu"], False)
 
 
 def test_declared_devices_take_the_place_of_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = {"kind": "cpu", "name": "half", "memory_gib": 8}
     cuda = {"kind": "cuda", "uuid": "GPU-a", "name": "H200", "memory_gib": 141}
     monkeypatch.setenv("SIMSTUDIO_DEVICES", json.dumps([cpu, cuda]))
-    half, gpu = read_devices("host:1", load_environment().devices)
+    half, gpu = read_devices("host:1", load_environment().devices).found
     assert (half.uuid, half.kind, half.memory) == ("cpu:host:1/0", "cpu", 8 * GIB)
     assert (gpu.uuid, gpu.kind, gpu.memory) == ("GPU-a", "cuda", 141 * GIB)
 

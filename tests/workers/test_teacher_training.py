@@ -131,5 +131,5 @@ def test_a_failing_training_says_why_and_its_data_set_cannot_be_deleted(launch: 
     assert "no such file" in job.reason
     assert not Teacher.objects.filter(job=job).exists()
     with pytest.raises(InUse, match="Mine is used by the run lost"):
-        dataset_delete(mine)
+        dataset_delete(mine, user)
     assert run.measured_on == str(folder)

@@ -21,6 +21,214 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Two to eight runs: rows, differing settings, figures, samples. */
+        get: operations["compare_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The catalogue of data sets. */
+        get: operations["datasets_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One data set. */
+        get: operations["datasets_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete it and the studio's copy of its file. 409 while teachers name it: `used_by` names them. */
+        delete: operations["datasets_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Correct its title, licence or source. */
+        patch: operations["datasets_partial_update"];
+        trace?: never;
+    };
+    "/api/v1/datasets/{id}/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Images of a data set, as a PNG. */
+        get: operations["datasets_samples_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All groups, newest first. */
+        get: operations["groups_list"];
+        put?: never;
+        /** @description Launch all runs of a sweep or of the paper's ablation, or none. */
+        post: operations["groups_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One group: its table, its curves, its runs. */
+        get: operations["groups_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Cancel all of its runs that go on. 409 where none does. */
+        post: operations["groups_cancel_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The runs that the same body would launch, and what they would take. */
+        post: operations["groups_plan_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/import-folder": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The importable files of the folder that an administrator allows (SIMSTUDIO_IMPORT_FOLDER), by path. */
+        get: operations["import_folder_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All imports, newest first. */
+        get: operations["imports_list"];
+        put?: never;
+        /** @description Begin an import. A worker checks the file; follow it at `Location` until `running` is false. */
+        post: operations["imports_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One import. */
+        get: operations["imports_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{id}/actions/{action}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Do it. 409 where the state does not allow it. */
+        post: operations["imports_actions_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/invitations": {
         parameters: {
             query?: never;
@@ -73,6 +281,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One's own wishes. */
+        get: operations["me_notifications_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change them. 422 for an address that may not be used, or e-mail that is not set up. */
+        patch: operations["me_notifications_partial_update"];
+        trace?: never;
+    };
+    "/api/v1/me/notifications/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What was sent to oneself, newest first. */
+        get: operations["me_notifications_deliveries_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/notifications/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Make a new one; signatures under the old one end at once. */
+        post: operations["me_notifications_secret_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/notifications/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Send a test on every channel; the deliveries tell what came of it. 422 where there is no channel. */
+        post: operations["me_notifications_test_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me/tokens": {
         parameters: {
             query?: never;
@@ -83,7 +360,11 @@ export interface paths {
         /** @description One's own tokens. */
         get: operations["me_tokens_list"];
         put?: never;
-        /** @description Make a token; the answer shows it, and nothing ever will again. Never wider than the token that asks. */
+        /**
+         * @description Make a token; the answer shows it, and nothing ever will again.
+         *
+         *     Neither wider than the token that asks, nor longer-lived.
+         */
         post: operations["me_tokens_create"];
         delete?: never;
         options?: never;
@@ -177,6 +458,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The jobs that wait, in the order in which a worker that fits them all would take them. */
+        get: operations["queue_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Owners may lower it, administrators set it. 409 for a job that does not wait. */
+        patch: operations["queue_partial_update"];
+        trace?: never;
+    };
+    "/api/v1/queue/{id}/moves/{direction}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Move it: first, up, down, last. 409 for a job that does not wait. */
+        post: operations["queue_moves_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs": {
         parameters: {
             query?: never;
@@ -206,10 +538,12 @@ export interface paths {
         get: operations["runs_retrieve"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** @description Delete an ended run with its records and files. 409 while it goes on, or where something uses it. */
+        delete: operations["runs_destroy"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** @description Change its name, tags, notes or priority, put it away or bring it back: all that is asked, or nothing. */
+        patch: operations["runs_partial_update"];
         trace?: never;
     };
     "/api/v1/runs/{id}/actions/{action}": {
@@ -263,6 +597,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/clones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Launch a run with this run's settings, some of them changed. */
+        post: operations["runs_clones_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{id}/evaluations": {
         parameters: {
             query?: never;
@@ -272,6 +623,23 @@ export interface paths {
         };
         /** @description Fréchet distance and the like, of student and teacher, by step. */
         get: operations["runs_evaluations_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every change of the run's state, in order: when, by whom, why. */
+        get: operations["runs_history_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -297,6 +665,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/log/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The passages of the log that hold some words, with two lines around them. */
+        get: operations["runs_log_search_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{id}/metrics": {
         parameters: {
             query?: never;
@@ -306,6 +691,40 @@ export interface paths {
         };
         /** @description GET: a run's series in min/max buckets, and the event number up to which they are complete. */
         get: operations["runs_metrics_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{id}/metrics.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every point of every series: step, series, value, attempt. */
+        get: operations["runs_metrics.csv_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{id}/metrics.tfevents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The same as TensorBoard's event file. */
+        get: operations["runs_metrics.tfevents_retrieve"];
         put?: never;
         post?: never;
         delete?: never;
@@ -348,6 +767,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Of a run that is not launched: the body of a launch, the answer in words. 422 where it could not be. */
+        post: operations["runs_estimate_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/teachers": {
         parameters: {
             query?: never;
@@ -376,6 +812,26 @@ export interface paths {
         get: operations["teachers_retrieve"];
         put?: never;
         post?: never;
+        /** @description Delete it and its files. 409 while runs use it: `used_by` names them. */
+        delete: operations["teachers_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Correct its title, licence or source. */
+        patch: operations["teachers_partial_update"];
+        trace?: never;
+    };
+    "/api/v1/teachers/{id}/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a teacher draws, as a PNG. */
+        get: operations["teachers_samples_retrieve"];
+        put?: never;
+        /** @description Draw new samples; the teacher's `drawing` is true meanwhile. 409 while some are being drawn. */
+        post: operations["teachers_samples_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -393,6 +849,128 @@ export interface paths {
         put?: never;
         /** @description Launch a run that trains a teacher, which then stands in the catalogue. `Location` is the run's address. */
         post: operations["teachers_train_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One's own uploads whose import has not begun, newest first. */
+        get: operations["uploads_list"];
+        put?: never;
+        /** @description Begin an upload; its address is `Location`. 413 for a file that is too large, 507 for a disk that is full. */
+        post: operations["uploads_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How far it is: send the next part at `offset`. */
+        get: operations["uploads_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Forget it and its bytes. 409 once its import has begun. */
+        delete: operations["uploads_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Send the next part. Another offset than the upload's is a 409, whose body names the right `offset`. */
+        patch: operations["uploads_partial_update"];
+        trace?: never;
+    };
+    "/api/v1/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every worker, by name. */
+        get: operations["workers_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One worker. */
+        get: operations["workers_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers/{id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description It finishes what it does and takes nothing new. */
+        post: operations["workers_drain_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers/{id}/undrain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description It takes work again. */
+        post: operations["workers_undrain_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who drained which worker, newest first. */
+        get: operations["workers_changes_list"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -423,15 +1001,6 @@ export interface components {
          * @enum {string}
          */
         ActionEnum: "sign_in" | "sign_in_failed" | "sign_out" | "password" | "token_created" | "token_revoked" | "invited" | "invitation_withdrawn" | "joined" | "reset_link" | "role" | "deactivated" | "reactivated" | "run_created" | "run_action" | "deleted";
-        /**
-         * @description * `pause` - Pause
-         *     * `resume` - Resume
-         *     * `checkpoint` - Checkpoint now
-         *     * `cancel` - Cancel
-         *     * `retry` - Retry
-         * @enum {string}
-         */
-        ActionsEnum: "pause" | "resume" | "checkpoint" | "cancel" | "retry";
         /** @description Who did what. */
         AuditRow: {
             action: components["schemas"]["ActionEnum"];
@@ -442,12 +1011,45 @@ export interface components {
             readonly id: number;
             subject?: string;
         };
-        /** @description Parallel lists: first step of each bucket; least, greatest and mean value in it. */
+        AxisRow: {
+            label: string;
+            path: string;
+            values: unknown[];
+        };
+        /** @description Parallel lists: first step of each bucket; least, greatest and mean value in it. `last` is the newest value. */
         Buckets: {
+            /** Format: double */
+            last: number | null;
             max: number[];
             mean: number[];
             min: number[];
             step: number[];
+        };
+        Cancelled: {
+            /** @description How many runs. */
+            cancelled: number;
+        };
+        /** @description The runs of one cell, one a seed, and what they come to. */
+        CellRow: {
+            /** @description Its mean is the least. */
+            best: boolean;
+            /** Format: double */
+            mean: number | null;
+            name: string;
+            /** @description Their numbers. */
+            readonly runs: number[];
+            /** @description Final headline figures of those that have succeeded. */
+            values: number[];
+        };
+        /**
+         * @description * `webhook` - web hook
+         *     * `email` - e-mail
+         * @enum {string}
+         */
+        ChannelEnum: "webhook" | "email";
+        Channels: {
+            /** @description On how many channels a test is on its way. */
+            channels: number;
         };
         /** @description A training state: safetensors with the student, its average, ψ and the optimisers. */
         CheckpointRow: {
@@ -461,6 +1063,175 @@ export interface components {
             step: number;
             /** @description The file; ranges are served. */
             readonly url: string;
+        };
+        /** @description A grid of samples; all runs draw theirs from latents of their own seed. */
+        ComparedGrid: {
+            columns: number;
+            count: number;
+            step: number;
+            /** @description The PNG. */
+            url: string;
+        };
+        /** @description A run, and what its evaluations come to. */
+        ComparedRun: {
+            archived: boolean;
+            /** @description The least value of its headline figure; empty: none was measured. */
+            best: string;
+            best_step: number | null;
+            /** Format: date-time */
+            created: string;
+            /** @description What a teacher is trained on; empty where one is distilled. */
+            dataset_title: string;
+            /** @description Its group's number. */
+            group?: number | null;
+            /** @description The figure its data set is judged by first: frechet, sliced_wasserstein … */
+            headline: string;
+            id: number;
+            /**
+             * @description distil: a student of a teacher; pretrain: a teacher on a data set.
+             *
+             *     * `distil` - distil
+             *     * `pretrain` - pretrain
+             */
+            kind: components["schemas"]["RunKindEnum"];
+            name: string;
+            objective: string;
+            /** @description The newest values of its other figures. */
+            others: components["schemas"]["OtherFigure"][];
+            owner: string;
+            /** @description Why it is in this state, where there is something to say. */
+            reason: string;
+            state: components["schemas"]["StateEnum"];
+            step: number;
+            /**
+             * Format: double
+             * @description Newest value of it of the student, or of the teacher in training.
+             */
+            student_figure: number | null;
+            tags: string[];
+            /**
+             * Format: double
+             * @description The teacher's.
+             */
+            teacher_figure: number | null;
+            /** @description Empty where a teacher is trained. */
+            teacher_title: string;
+            total_steps: number;
+        };
+        /** @description Runs in the order asked for. Their curves: `runs/<id>/metrics`. */
+        ComparisonAnswer: {
+            differences: components["schemas"]["Difference"][];
+            runs: components["schemas"]["ComparedRun"][];
+            /** @description By the run's number, by step. */
+            samples: {
+                [key: string]: components["schemas"]["ComparedGrid"][];
+            };
+        };
+        /** @description Parallel lists: the headline figure's least, greatest and mean over the seeds, by step. */
+        Curve: {
+            max: number[];
+            mean: number[];
+            min: number[];
+            step: number[];
+        };
+        /** @description With its card: shape, classes, numbers of images. */
+        DatasetDetail: {
+            card: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            readonly created_at: string;
+            readonly id: number;
+            licence?: string;
+            /**
+             * @description Empty: it ships with the studio.
+             * @default
+             */
+            owner: string;
+            reference: string;
+            sha256?: string;
+            source?: string;
+            /** @description How many teachers name it. */
+            teachers: number;
+            title: string;
+        };
+        /** @description A data set that teachers are trained on and students measured against. */
+        DatasetRow: {
+            /** Format: date-time */
+            readonly created_at: string;
+            readonly id: number;
+            licence?: string;
+            /**
+             * @description Empty: it ships with the studio.
+             * @default
+             */
+            owner: string;
+            reference: string;
+            sha256?: string;
+            source?: string;
+            /** @description How many teachers name it. */
+            teachers: number;
+            title: string;
+        };
+        /** @description A message, and what came of it. */
+        DeliveryRow: {
+            channel: components["schemas"]["ChannelEnum"];
+            /** Format: date-time */
+            readonly created_at: string;
+            detail?: string;
+            event: string;
+            readonly id: number;
+            job?: number | null;
+            /** Format: date-time */
+            next_at: string;
+            state?: components["schemas"]["DeliveryStateEnum"];
+            /** Format: int64 */
+            tries?: number;
+        };
+        /**
+         * @description * `pending` - waiting
+         *     * `delivered` - delivered
+         *     * `given_up` - given up
+         * @enum {string}
+         */
+        DeliveryStateEnum: "pending" | "delivered" | "given_up";
+        /** @description Memory in bytes, utilisation in percent; null where unknown. */
+        DeviceFacts: {
+            /** @description Which has it now. */
+            job: number | null;
+            kind: string;
+            memory: number;
+            memory_used: number | null;
+            name: string;
+            utilisation: number | null;
+            uuid: string;
+        };
+        /** @description A setting that is not the same in all runs. */
+        Difference: {
+            label: string;
+            path: string;
+            unit: string;
+            /** @description Each run's, as people read it. */
+            values: string[];
+        };
+        /** @description The job that draws. */
+        Drawing: {
+            job: number;
+        };
+        /** @description The teacher or data set that the file has become, or was already. */
+        Entered: {
+            id: number;
+            /** @description What a run's settings call it. */
+            reference: string;
+            title: string;
+            readonly url: string;
+        };
+        /** @description In words, from what earlier runs took. */
+        EstimateAnswer: {
+            disk: string;
+            memory: string;
+            notes: string[];
+            time: string;
         };
         /** @description Figures measured during the run. */
         EvaluationRow: {
@@ -485,12 +1256,116 @@ export interface components {
             field: string;
             message: string;
         };
+        /** @description A file that can be imported by its `path`. */
+        FolderRow: {
+            kind: string;
+            /** @description Below the import folder. */
+            path: string;
+            /** @description Bytes. */
+            size: number;
+        };
+        /** @description A line, counted from 1. */
+        FoundLine: {
+            /** @description It holds the words; otherwise it stands near one that does. */
+            hit: boolean;
+            number: number;
+            text: string;
+        };
+        /** @description With its table, its curves and its runs. */
+        GroupDetail: {
+            axes: components["schemas"]["AxisRow"][];
+            /** @description In the order of the axes' product; the last axis varies fastest. */
+            cells: components["schemas"]["CellRow"][];
+            /** Format: date-time */
+            readonly created_at: string;
+            /** @description By the cell's name. */
+            curves: {
+                [key: string]: components["schemas"]["Curve"];
+            };
+            /** @description How many runs can be cancelled. */
+            going: number;
+            /** @description The figure that the cells are judged by. */
+            headline: string;
+            readonly id: number;
+            kind: components["schemas"]["GroupKindEnum"];
+            members: components["schemas"]["RunSummary"][];
+            name: string;
+            owner: string;
+            /** @description How many. */
+            runs: number;
+            succeeded: number;
+        };
         /**
-         * @description * `distil` - distil
-         *     * `pretrain` - pretrain
+         * @description * `sweep` - Sweep
+         *     * `ablation` - Figure 2 ablation
          * @enum {string}
          */
-        KindEnum: "distil" | "pretrain";
+        GroupKindEnum: "sweep" | "ablation";
+        /** @description A group of runs. */
+        GroupRow: {
+            /** Format: date-time */
+            readonly created_at: string;
+            readonly id: number;
+            kind: components["schemas"]["GroupKindEnum"];
+            name: string;
+            owner: string;
+            /** @description How many. */
+            runs: number;
+            succeeded: number;
+        };
+        /** @description A job that a worker has. */
+        HeldJob: {
+            id: number;
+            kind: string;
+            /** @description The run's; empty for other jobs. */
+            readonly name: string;
+            state: components["schemas"]["StateEnum"];
+        };
+        /** @description With what was said during it. */
+        ImportDetail: {
+            /** @description What can be done now. */
+            actions: components["schemas"]["ImportDetailActionsEnum"][];
+            /** Format: date-time */
+            created: string;
+            entry: components["schemas"]["Entered"] | null;
+            id: number;
+            log: components["schemas"]["LogLine"][];
+            /** @description The file's. */
+            name: string;
+            owner: string;
+            /** @description It goes on by itself. */
+            running: boolean;
+            /** @description Of the file, once it was read. */
+            sha256: string;
+            state: components["schemas"]["StateEnum"];
+            /** @description In one line; why, where the file was refused. */
+            readonly verdict: string;
+            /** @description teacher or data set. */
+            what: string;
+        };
+        /**
+         * @description * `cancel` - cancel
+         *     * `retry` - retry
+         * @enum {string}
+         */
+        ImportDetailActionsEnum: "cancel" | "retry";
+        /** @description An import and what came of it. */
+        ImportSummary: {
+            /** Format: date-time */
+            created: string;
+            entry: components["schemas"]["Entered"] | null;
+            id: number;
+            /** @description The file's. */
+            name: string;
+            owner: string;
+            /** @description It goes on by itself. */
+            running: boolean;
+            state: components["schemas"]["StateEnum"];
+            /** @description In one line; why, where the file was refused. */
+            readonly verdict: string;
+            /** @description teacher or data set. */
+            what: string;
+        };
         /** @description With its address, this once. */
         LinkMade: {
             /** Format: date-time */
@@ -510,6 +1385,20 @@ export interface components {
             readonly id: number;
             role?: components["schemas"]["RoleEnum"];
         };
+        /** @description Passages of the log. */
+        LogAnswer: {
+            passages: components["schemas"]["FoundLine"][][];
+            /** @description How many of them are in the passages. */
+            shown: number;
+            /** @description How many lines hold the words. */
+            total: number;
+        };
+        LogLine: {
+            /** Format: date-time */
+            at: string;
+            level: string;
+            message: string;
+        };
         /** @description The person behind the request. */
         MeRow: {
             readonly id: number;
@@ -524,6 +1413,446 @@ export interface components {
             series: {
                 [key: string]: components["schemas"]["Buckets"];
             };
+        };
+        /** @description A change of a run's state. */
+        MoveRow: {
+            actor: string;
+            /** Format: date-time */
+            at: string;
+            /** @description Empty: it was made. */
+            from_state: string;
+            readonly id: number;
+            reason?: string;
+            to_state: components["schemas"]["StateEnum"];
+        };
+        /** @description Settings that differ from the run's that is cloned. */
+        NewCloneRequest: {
+            /** @description Empty: the run's, and “copy”. */
+            name?: string;
+            /** @description Settings that differ from the standard. The names are those of the form. */
+            settings?: {
+                /** @description Images in each update. In images. */
+                batch_size?: number;
+                /** @description Adam's decay of the first moment. */
+                "denoiser_optimizer.beta1"?: number;
+                /** @description Adam's decay of the second moment. */
+                "denoiser_optimizer.beta2"?: number;
+                /** @description Adam's term for numerical stability. */
+                "denoiser_optimizer.epsilon"?: number;
+                /** @description Largest norm of the whole gradient, to which greater ones are scaled down; empty for none. */
+                "denoiser_optimizer.gradient_clip"?: number | null;
+                /** @description Adam's step size. */
+                "denoiser_optimizer.learning_rate"?: number;
+                /** @description Linear rise of the learning rate at the start; 0 for none. In iterations. */
+                "denoiser_optimizer.warm_up"?: number;
+                /** @description Updates of ψ for each update of θ. */
+                "denoiser.steps"?: number;
+                /** @description Largest t; higher draws are drawn again. Only for law lognormal. In σ. */
+                "denoiser.time.high"?: number;
+                /**
+                 * @description Noise level law: edm draws ln t from N(-1.2, 1.2²), sim from N(-3.5, 2.5²), karras the least noisy 80 % of EDM's sampling levels, lognormal what the fields below say; discrete_uniform is for discrete teachers.
+                 * @enum {string}
+                 */
+                "denoiser.time.law"?: "edm" | "sim" | "karras" | "lognormal" | "discrete_uniform";
+                /** @description Mean of ln t; only for law lognormal. */
+                "denoiser.time.log_mean"?: number;
+                /** @description Standard deviation of ln t; only for law lognormal. */
+                "denoiser.time.log_std"?: number;
+                /** @description Smallest t; lower draws are drawn again. Only for law lognormal. In σ. */
+                "denoiser.time.low"?: number;
+                /** @description T, where t is one of the steps 1 … T-1; empty means the teacher's. Only for law discrete_uniform. In steps. */
+                "denoiser.time.steps"?: number | null;
+                /**
+                 * @description Weight λ(t) of the denoising loss: edm is EDM's, vp the variance-preserving diffusion's g², epsilon 1/t², none 1.
+                 * @enum {string}
+                 */
+                "denoiser.weighting"?: "edm" | "vp" | "epsilon" | "none";
+                /**
+                 * @description Where to train; auto takes a GPU where there is one.
+                 * @enum {string}
+                 */
+                device?: "auto" | "cpu" | "cuda";
+                /** @description Dropout in θ and in ψ, each while it is trained. */
+                dropout?: number;
+                /** @description Half-life of the average; 0 switches it off. In kimg. */
+                "ema.half_life_kimg"?: number;
+                /** @description Limits the half-life to this share of the images seen so far; 0 means no ramp-up. */
+                "ema.ramp_up"?: number;
+                /** @description Evaluate the student and the teacher before training. Off where another run from the same teacher did: both figures depend on the teacher only. */
+                "evaluation.at_start"?: boolean;
+                /** @description Evaluate during the run; 0 means only at the end. In iterations. */
+                "evaluation.every"?: number;
+                /** @description Images for the first and the last evaluation and the teacher's. In images. */
+                "evaluation.final_samples"?: number;
+                /** @description Images for each evaluation during the run. In images. */
+                "evaluation.samples"?: number;
+                /** @description Steps of the teacher's Heun sampler (2·steps − 1 evaluations). In steps. */
+                "evaluation.teacher_steps"?: number;
+                /** @description Noise level t* at which the student maps noise to an image. In σ. */
+                "generator.init_sigma"?: number;
+                /** @description Updates of the student. In iterations. */
+                iterations?: number;
+                /**
+                 * @description Distance d between the two denoisers; only for objective sim. The gradient is not exact for l1, whose derivative jumps.
+                 * @enum {string}
+                 */
+                "objective.distance"?: "pseudo_huber" | "squared_l2" | "power" | "exp_power" | "l1" | "huber";
+                /** @description Factor β in the exponential; only for distance exp_power, which overflows where β is too large. */
+                "objective.exp_beta"?: number;
+                /** @description Pixel difference δ at which squares turn into absolute values; only for distance huber. */
+                "objective.huber_delta"?: number;
+                /**
+                 * @description Training objective of the student: sim (Score Implicit Matching), sid (Score identity Distillation), diff_instruct (Diff-Instruct, KL divergence).
+                 * @enum {string}
+                 */
+                "objective.name"?: "sim" | "sid" | "diff_instruct";
+                /** @description Exponent α, an even number; only for distances power and exp_power. */
+                "objective.power_alpha"?: number;
+                /** @description Constant c of the pseudo-Huber distance; empty means 0.00054·√D, D the number of pixels × channels. */
+                "objective.pseudo_huber_c"?: number | null;
+                /** @description Factor α of SiD's squared term; only for objective sid. */
+                "objective.sid_alpha"?: number;
+                /** @description Largest t; higher draws are drawn again. Only for law lognormal. In σ. */
+                "objective.time.high"?: number;
+                /**
+                 * @description Noise level law: edm draws ln t from N(-1.2, 1.2²), sim from N(-3.5, 2.5²), karras the least noisy 80 % of EDM's sampling levels, lognormal what the fields below say; discrete_uniform is for discrete teachers.
+                 * @enum {string}
+                 */
+                "objective.time.law"?: "edm" | "sim" | "karras" | "lognormal" | "discrete_uniform";
+                /** @description Mean of ln t; only for law lognormal. */
+                "objective.time.log_mean"?: number;
+                /** @description Standard deviation of ln t; only for law lognormal. */
+                "objective.time.log_std"?: number;
+                /** @description Smallest t; lower draws are drawn again. Only for law lognormal. In σ. */
+                "objective.time.low"?: number;
+                /** @description T, where t is one of the steps 1 … T-1; empty means the teacher's. Only for law discrete_uniform. In steps. */
+                "objective.time.steps"?: number | null;
+                /**
+                 * @description Weight w(t) of the student's loss: none is 1, edm, vp and epsilon are weights of the denoising loss, sid the inverse of the teacher's mean absolute error.
+                 * @enum {string}
+                 */
+                "objective.weighting"?: "none" | "edm" | "vp" | "epsilon" | "sid";
+                /** @description Passes in which a batch goes through the networks, their gradients added up: less memory. In passes. */
+                "performance.accumulation"?: number;
+                /**
+                 * @description Keep the channels of a pixel together in memory; auto: on where it pays.
+                 * @enum {string}
+                 */
+                "performance.channels_last"?: "auto" | "on" | "off";
+                /**
+                 * @description Compile the networks with torch.compile: a slow start, faster iterations; auto: on where it pays.
+                 * @enum {string}
+                 */
+                "performance.compile"?: "auto" | "on" | "off";
+                /** @description Training processes, each with a device of its own; every batch is divided among them. In devices. */
+                "performance.devices"?: number;
+                /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
+                "performance.gradient_checkpointing"?: boolean;
+                /** @description Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. Say more where large batches keep many activations. In GiB. */
+                "performance.memory_gib"?: number | null;
+                /**
+                 * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.
+                 * @enum {string}
+                 */
+                "performance.precision"?: "fp32" | "bf16" | "fp16";
+                /** @description One batch of the generator serves ψ and θ: a generator pass less. The paper draws afresh for each. */
+                "performance.share_samples"?: boolean;
+                /** @description Save a checkpoint from which the run can resume. In iterations. */
+                "schedule.checkpoint_every"?: number;
+                /** @description Keep the checkpoint with the lowest Fréchet distance, too. */
+                "schedule.keep_best"?: boolean;
+                /** @description Keep the checkpoints of every so many iterations, too; 0 keeps none for that reason. In iterations. */
+                "schedule.keep_every"?: number;
+                /** @description The newest checkpoints to keep; older ones are removed. In checkpoints. */
+                "schedule.keep_last"?: number;
+                /** @description Images in the sample grid. In images. */
+                "schedule.sample_count"?: number;
+                /** @description Draw the sample grid. In iterations. */
+                "schedule.samples_every"?: number;
+                /** @description Seed of all randomness of the run. */
+                seed?: number;
+                /** @description Adam's decay of the first moment. */
+                "student_optimizer.beta1"?: number;
+                /** @description Adam's decay of the second moment. */
+                "student_optimizer.beta2"?: number;
+                /** @description Adam's term for numerical stability. */
+                "student_optimizer.epsilon"?: number;
+                /** @description Largest norm of the whole gradient, to which greater ones are scaled down; empty for none. */
+                "student_optimizer.gradient_clip"?: number | null;
+                /** @description Adam's step size. */
+                "student_optimizer.learning_rate"?: number;
+                /** @description Linear rise of the learning rate at the start; 0 for none. In iterations. */
+                "student_optimizer.warm_up"?: number;
+                /** @description The teacher to distil. */
+                teacher?: string;
+                /** @description CPU threads; empty means one for each core. In threads. */
+                threads?: number | null;
+            };
+        };
+        /** @description From a preset, or from the settings of a run; each cell once for each seed. */
+        NewGroupRequest: {
+            /** @description Settings to vary: dotted path → values. At most 2. */
+            axes?: {
+                batch_size?: number[];
+                "denoiser_optimizer.beta1"?: number[];
+                "denoiser_optimizer.beta2"?: number[];
+                "denoiser_optimizer.epsilon"?: number[];
+                "denoiser_optimizer.gradient_clip"?: (number | null)[];
+                "denoiser_optimizer.learning_rate"?: number[];
+                "denoiser_optimizer.warm_up"?: number[];
+                "denoiser.steps"?: number[];
+                "denoiser.time.high"?: number[];
+                "denoiser.time.law"?: ("edm" | "sim" | "karras" | "lognormal" | "discrete_uniform")[];
+                "denoiser.time.log_mean"?: number[];
+                "denoiser.time.log_std"?: number[];
+                "denoiser.time.low"?: number[];
+                "denoiser.time.steps"?: (number | null)[];
+                "denoiser.weighting"?: ("edm" | "vp" | "epsilon" | "none")[];
+                device?: ("auto" | "cpu" | "cuda")[];
+                dropout?: number[];
+                "ema.half_life_kimg"?: number[];
+                "ema.ramp_up"?: number[];
+                "evaluation.at_start"?: boolean[];
+                "evaluation.every"?: number[];
+                "evaluation.final_samples"?: number[];
+                "evaluation.samples"?: number[];
+                "evaluation.teacher_steps"?: number[];
+                "generator.init_sigma"?: number[];
+                iterations?: number[];
+                "objective.distance"?: ("pseudo_huber" | "squared_l2" | "power" | "exp_power" | "l1" | "huber")[];
+                "objective.exp_beta"?: number[];
+                "objective.huber_delta"?: number[];
+                "objective.name"?: ("sim" | "sid" | "diff_instruct")[];
+                "objective.power_alpha"?: number[];
+                "objective.pseudo_huber_c"?: (number | null)[];
+                "objective.sid_alpha"?: number[];
+                "objective.time.high"?: number[];
+                "objective.time.law"?: ("edm" | "sim" | "karras" | "lognormal" | "discrete_uniform")[];
+                "objective.time.log_mean"?: number[];
+                "objective.time.log_std"?: number[];
+                "objective.time.low"?: number[];
+                "objective.time.steps"?: (number | null)[];
+                "objective.weighting"?: ("none" | "edm" | "vp" | "epsilon" | "sid")[];
+                "performance.accumulation"?: number[];
+                "performance.channels_last"?: ("auto" | "on" | "off")[];
+                "performance.compile"?: ("auto" | "on" | "off")[];
+                "performance.devices"?: number[];
+                "performance.gradient_checkpointing"?: boolean[];
+                "performance.memory_gib"?: (number | null)[];
+                "performance.precision"?: ("fp32" | "bf16" | "fp16")[];
+                "performance.share_samples"?: boolean[];
+                "schedule.checkpoint_every"?: number[];
+                "schedule.keep_best"?: boolean[];
+                "schedule.keep_every"?: number[];
+                "schedule.keep_last"?: number[];
+                "schedule.sample_count"?: number[];
+                "schedule.samples_every"?: number[];
+                "student_optimizer.beta1"?: number[];
+                "student_optimizer.beta2"?: number[];
+                "student_optimizer.epsilon"?: number[];
+                "student_optimizer.gradient_clip"?: (number | null)[];
+                "student_optimizer.learning_rate"?: number[];
+                "student_optimizer.warm_up"?: number[];
+                teacher?: string[];
+                threads?: (number | null)[];
+            };
+            /**
+             * Format: int64
+             * @description Start from this run's settings, not the preset's.
+             */
+            base_run?: number;
+            /** @description Of an ablation: with Diff-Instruct beside the figure's eight cells. */
+            diff_instruct?: boolean;
+            kind: components["schemas"]["GroupKindEnum"];
+            /** @description Empty: kind and preset. */
+            name?: string;
+            preset: components["schemas"]["PresetEnum"];
+            /** @description Without: 0. */
+            seeds?: number[];
+            /** @description Settings that differ from the standard. The names are those of the form. */
+            settings?: {
+                /** @description Images in each update. In images. */
+                batch_size?: number;
+                /** @description Adam's decay of the first moment. */
+                "denoiser_optimizer.beta1"?: number;
+                /** @description Adam's decay of the second moment. */
+                "denoiser_optimizer.beta2"?: number;
+                /** @description Adam's term for numerical stability. */
+                "denoiser_optimizer.epsilon"?: number;
+                /** @description Largest norm of the whole gradient, to which greater ones are scaled down; empty for none. */
+                "denoiser_optimizer.gradient_clip"?: number | null;
+                /** @description Adam's step size. */
+                "denoiser_optimizer.learning_rate"?: number;
+                /** @description Linear rise of the learning rate at the start; 0 for none. In iterations. */
+                "denoiser_optimizer.warm_up"?: number;
+                /** @description Updates of ψ for each update of θ. */
+                "denoiser.steps"?: number;
+                /** @description Largest t; higher draws are drawn again. Only for law lognormal. In σ. */
+                "denoiser.time.high"?: number;
+                /**
+                 * @description Noise level law: edm draws ln t from N(-1.2, 1.2²), sim from N(-3.5, 2.5²), karras the least noisy 80 % of EDM's sampling levels, lognormal what the fields below say; discrete_uniform is for discrete teachers.
+                 * @enum {string}
+                 */
+                "denoiser.time.law"?: "edm" | "sim" | "karras" | "lognormal" | "discrete_uniform";
+                /** @description Mean of ln t; only for law lognormal. */
+                "denoiser.time.log_mean"?: number;
+                /** @description Standard deviation of ln t; only for law lognormal. */
+                "denoiser.time.log_std"?: number;
+                /** @description Smallest t; lower draws are drawn again. Only for law lognormal. In σ. */
+                "denoiser.time.low"?: number;
+                /** @description T, where t is one of the steps 1 … T-1; empty means the teacher's. Only for law discrete_uniform. In steps. */
+                "denoiser.time.steps"?: number | null;
+                /**
+                 * @description Weight λ(t) of the denoising loss: edm is EDM's, vp the variance-preserving diffusion's g², epsilon 1/t², none 1.
+                 * @enum {string}
+                 */
+                "denoiser.weighting"?: "edm" | "vp" | "epsilon" | "none";
+                /**
+                 * @description Where to train; auto takes a GPU where there is one.
+                 * @enum {string}
+                 */
+                device?: "auto" | "cpu" | "cuda";
+                /** @description Dropout in θ and in ψ, each while it is trained. */
+                dropout?: number;
+                /** @description Half-life of the average; 0 switches it off. In kimg. */
+                "ema.half_life_kimg"?: number;
+                /** @description Limits the half-life to this share of the images seen so far; 0 means no ramp-up. */
+                "ema.ramp_up"?: number;
+                /** @description Evaluate the student and the teacher before training. Off where another run from the same teacher did: both figures depend on the teacher only. */
+                "evaluation.at_start"?: boolean;
+                /** @description Evaluate during the run; 0 means only at the end. In iterations. */
+                "evaluation.every"?: number;
+                /** @description Images for the first and the last evaluation and the teacher's. In images. */
+                "evaluation.final_samples"?: number;
+                /** @description Images for each evaluation during the run. In images. */
+                "evaluation.samples"?: number;
+                /** @description Steps of the teacher's Heun sampler (2·steps − 1 evaluations). In steps. */
+                "evaluation.teacher_steps"?: number;
+                /** @description Noise level t* at which the student maps noise to an image. In σ. */
+                "generator.init_sigma"?: number;
+                /** @description Updates of the student. In iterations. */
+                iterations?: number;
+                /**
+                 * @description Distance d between the two denoisers; only for objective sim. The gradient is not exact for l1, whose derivative jumps.
+                 * @enum {string}
+                 */
+                "objective.distance"?: "pseudo_huber" | "squared_l2" | "power" | "exp_power" | "l1" | "huber";
+                /** @description Factor β in the exponential; only for distance exp_power, which overflows where β is too large. */
+                "objective.exp_beta"?: number;
+                /** @description Pixel difference δ at which squares turn into absolute values; only for distance huber. */
+                "objective.huber_delta"?: number;
+                /**
+                 * @description Training objective of the student: sim (Score Implicit Matching), sid (Score identity Distillation), diff_instruct (Diff-Instruct, KL divergence).
+                 * @enum {string}
+                 */
+                "objective.name"?: "sim" | "sid" | "diff_instruct";
+                /** @description Exponent α, an even number; only for distances power and exp_power. */
+                "objective.power_alpha"?: number;
+                /** @description Constant c of the pseudo-Huber distance; empty means 0.00054·√D, D the number of pixels × channels. */
+                "objective.pseudo_huber_c"?: number | null;
+                /** @description Factor α of SiD's squared term; only for objective sid. */
+                "objective.sid_alpha"?: number;
+                /** @description Largest t; higher draws are drawn again. Only for law lognormal. In σ. */
+                "objective.time.high"?: number;
+                /**
+                 * @description Noise level law: edm draws ln t from N(-1.2, 1.2²), sim from N(-3.5, 2.5²), karras the least noisy 80 % of EDM's sampling levels, lognormal what the fields below say; discrete_uniform is for discrete teachers.
+                 * @enum {string}
+                 */
+                "objective.time.law"?: "edm" | "sim" | "karras" | "lognormal" | "discrete_uniform";
+                /** @description Mean of ln t; only for law lognormal. */
+                "objective.time.log_mean"?: number;
+                /** @description Standard deviation of ln t; only for law lognormal. */
+                "objective.time.log_std"?: number;
+                /** @description Smallest t; lower draws are drawn again. Only for law lognormal. In σ. */
+                "objective.time.low"?: number;
+                /** @description T, where t is one of the steps 1 … T-1; empty means the teacher's. Only for law discrete_uniform. In steps. */
+                "objective.time.steps"?: number | null;
+                /**
+                 * @description Weight w(t) of the student's loss: none is 1, edm, vp and epsilon are weights of the denoising loss, sid the inverse of the teacher's mean absolute error.
+                 * @enum {string}
+                 */
+                "objective.weighting"?: "none" | "edm" | "vp" | "epsilon" | "sid";
+                /** @description Passes in which a batch goes through the networks, their gradients added up: less memory. In passes. */
+                "performance.accumulation"?: number;
+                /**
+                 * @description Keep the channels of a pixel together in memory; auto: on where it pays.
+                 * @enum {string}
+                 */
+                "performance.channels_last"?: "auto" | "on" | "off";
+                /**
+                 * @description Compile the networks with torch.compile: a slow start, faster iterations; auto: on where it pays.
+                 * @enum {string}
+                 */
+                "performance.compile"?: "auto" | "on" | "off";
+                /** @description Training processes, each with a device of its own; every batch is divided among them. In devices. */
+                "performance.devices"?: number;
+                /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
+                "performance.gradient_checkpointing"?: boolean;
+                /** @description Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. Say more where large batches keep many activations. In GiB. */
+                "performance.memory_gib"?: number | null;
+                /**
+                 * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.
+                 * @enum {string}
+                 */
+                "performance.precision"?: "fp32" | "bf16" | "fp16";
+                /** @description One batch of the generator serves ψ and θ: a generator pass less. The paper draws afresh for each. */
+                "performance.share_samples"?: boolean;
+                /** @description Save a checkpoint from which the run can resume. In iterations. */
+                "schedule.checkpoint_every"?: number;
+                /** @description Keep the checkpoint with the lowest Fréchet distance, too. */
+                "schedule.keep_best"?: boolean;
+                /** @description Keep the checkpoints of every so many iterations, too; 0 keeps none for that reason. In iterations. */
+                "schedule.keep_every"?: number;
+                /** @description The newest checkpoints to keep; older ones are removed. In checkpoints. */
+                "schedule.keep_last"?: number;
+                /** @description Images in the sample grid. In images. */
+                "schedule.sample_count"?: number;
+                /** @description Draw the sample grid. In iterations. */
+                "schedule.samples_every"?: number;
+                /** @description Seed of all randomness of the run. */
+                seed?: number;
+                /** @description Adam's decay of the first moment. */
+                "student_optimizer.beta1"?: number;
+                /** @description Adam's decay of the second moment. */
+                "student_optimizer.beta2"?: number;
+                /** @description Adam's term for numerical stability. */
+                "student_optimizer.epsilon"?: number;
+                /** @description Largest norm of the whole gradient, to which greater ones are scaled down; empty for none. */
+                "student_optimizer.gradient_clip"?: number | null;
+                /** @description Adam's step size. */
+                "student_optimizer.learning_rate"?: number;
+                /** @description Linear rise of the learning rate at the start; 0 for none. In iterations. */
+                "student_optimizer.warm_up"?: number;
+                /** @description The teacher to distil. */
+                teacher?: string;
+                /** @description CPU threads; empty means one for each core. In threads. */
+                threads?: number | null;
+            };
+        };
+        /** @description Either `upload` or `path`, and what people say of the file. */
+        NewImportRequest: {
+            /**
+             * Format: int64
+             * @description Of a teacher: number of what it was trained on.
+             */
+            dataset?: number;
+            /** @description Of the weights or of the images. */
+            licence?: string;
+            /** @description Only for .safetensors and .pt files: the network's configuration, or a teacher.json. */
+            network?: {
+                [key: string]: unknown;
+            };
+            /** @description A file of the import folder. */
+            path?: string;
+            /** @description Where the file comes from. */
+            source?: string;
+            /** @description Empty: the file's name. */
+            title?: string;
+            /**
+             * Format: uuid
+             * @description A complete upload of one's own.
+             */
+            upload?: string;
         };
         NewInvitationRequest: {
             role: components["schemas"]["RoleEnum"];
@@ -652,7 +1981,7 @@ export interface components {
                 "performance.devices"?: number;
                 /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
                 "performance.gradient_checkpointing"?: boolean;
-                /** @description Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. Say more where large batches keep many activations. In GiB. */
+                /** @description Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. Say more where large batches keep many activations. In GiB. */
                 "performance.memory_gib"?: number | null;
                 /**
                  * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.
@@ -787,7 +2116,7 @@ export interface components {
                 "performance.compile"?: "auto" | "on" | "off";
                 /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
                 "performance.gradient_checkpointing"?: boolean;
-                /** @description Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. Say more where large batches keep many activations. In GiB. */
+                /** @description Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. Say more where large batches keep many activations. In GiB. */
                 "performance.memory_gib"?: number | null;
                 /**
                  * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.
@@ -811,6 +2140,23 @@ export interface components {
                 /** @description CPU threads; empty means one for each core. In threads. */
                 threads?: number | null;
             };
+        };
+        NewUploadRequest: {
+            /** @description The file's name, for people. */
+            name: string;
+            /** @description Of the file, in hexadecimal. Where it is given, the import compares it. */
+            sha256?: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
+        };
+        OtherFigure: {
+            label: string;
+            name: string;
+            /** @description As people read it. */
+            value: string;
         };
         PaginatedAuditRowList: {
             /** @example 123 */
@@ -842,6 +2188,36 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["CheckpointRow"][];
         };
+        PaginatedDatasetRowList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["DatasetRow"][];
+        };
+        PaginatedDeliveryRowList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["DeliveryRow"][];
+        };
         PaginatedEvaluationRowList: {
             /** @example 123 */
             count: number;
@@ -856,6 +2232,51 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["EvaluationRow"][];
+        };
+        PaginatedFolderRowList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["FolderRow"][];
+        };
+        PaginatedGroupRowList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["GroupRow"][];
+        };
+        PaginatedImportSummaryList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["ImportSummary"][];
         };
         PaginatedLinkRowList: {
             /** @example 123 */
@@ -872,6 +2293,21 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["LinkRow"][];
         };
+        PaginatedMoveRowList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["MoveRow"][];
+        };
         PaginatedPersonRowList: {
             /** @example 123 */
             count: number;
@@ -886,6 +2322,21 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["PersonRow"][];
+        };
+        PaginatedQueuedJobList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["QueuedJob"][];
         };
         PaginatedRunSummaryList: {
             /** @example 123 */
@@ -947,10 +2398,87 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["TokenRow"][];
         };
+        PaginatedUploadRowList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["UploadRow"][];
+        };
+        PaginatedWorkerChangeRowList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["WorkerChangeRow"][];
+        };
+        PaginatedWorkerFactsList: {
+            /** @example 123 */
+            count: number;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=4
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?page=2
+             */
+            previous?: string | null;
+            results: components["schemas"]["WorkerFacts"][];
+        };
+        /** @description What is left out stays. */
+        PatchedEntryChangeRequest: {
+            /** @description Of the weights or of the images. */
+            licence?: string;
+            /** @description Where it comes from. */
+            source?: string;
+            title?: string;
+        };
         /** @description What is left out stays. */
         PatchedPersonChangeRequest: {
             is_active?: boolean;
             role?: components["schemas"]["RoleEnum"];
+        };
+        /** @description What is left out stays. */
+        PatchedQueueChangeRequest: {
+            /** @description Higher goes first. */
+            priority?: number;
+        };
+        /** @description What is left out stays. */
+        PatchedRunChangeRequest: {
+            archived?: boolean;
+            name?: string;
+            notes?: string;
+            /** @description Higher goes first. */
+            priority?: number;
+            tags?: string[];
+        };
+        /** @description What is left out stays. */
+        PatchedWishesChangeRequest: {
+            email?: boolean;
+            /** @description Empty: none. */
+            email_address?: string;
+            on_failure?: boolean;
+            on_success?: boolean;
+            /** @description Empty: no web hook. */
+            webhook_url?: string;
         };
         /** @description A person. */
         PersonRow: {
@@ -967,6 +2495,15 @@ export interface components {
             role?: components["schemas"]["RoleEnum"];
             /** @description Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only. */
             username: string;
+        };
+        /** @description What would be launched, and what it would take. */
+        PlanAnswer: {
+            estimate: components["schemas"]["EstimateAnswer"];
+            runs: components["schemas"]["PlannedRow"][];
+        };
+        PlannedRow: {
+            cell: string;
+            name: string;
         };
         /**
          * @description * `digits-demo` - digits-demo
@@ -1000,6 +2537,23 @@ export interface components {
             title: string;
             type: string;
         };
+        /** @description A job that waits. `reason`: why it does, where no worker can take it now. */
+        QueuedJob: {
+            device_count: number;
+            device_kind: string;
+            /** @description Bytes that it needs on each. */
+            device_memory: number;
+            id: number;
+            kind: string;
+            /** @description The run's; empty for other jobs. */
+            readonly name: string;
+            owner: string;
+            priority: number;
+            queue: string;
+            /** Format: date-time */
+            queued_at: string;
+            reason: string;
+        };
         /** @description A password link with its address, this once. */
         ResetLinkMade: {
             /** Format: date-time */
@@ -1017,9 +2571,11 @@ export interface components {
         /** @description A run, and what it was asked to do. */
         RunDetail: {
             /** @description What can be done to it now. */
-            actions: components["schemas"]["ActionsEnum"][];
+            actions: components["schemas"]["RunDetailActionsEnum"][];
             archived: boolean;
             attempt: number;
+            /** @description Its place in its group. */
+            cell: string;
             /** Format: date-time */
             created: string;
             /** @description Reference of what a teacher is trained on, or null. */
@@ -1040,11 +2596,16 @@ export interface components {
              *     * `distil` - distil
              *     * `pretrain` - pretrain
              */
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["RunKindEnum"];
             name: string;
+            notes: string;
             objective: string;
             owner: string;
             preset: string;
+            /** @description The preset's values of the settings that differ from it. */
+            preset_settings: {
+                [key: string]: unknown;
+            };
             priority: number;
             /** @description Why it is in this state, where there is something to say. */
             reason: string;
@@ -1078,6 +2639,21 @@ export interface components {
             total_steps: number;
             worker: string;
         };
+        /**
+         * @description * `pause` - Pause
+         *     * `resume` - Resume
+         *     * `checkpoint` - Checkpoint now
+         *     * `cancel` - Cancel
+         *     * `retry` - Retry
+         * @enum {string}
+         */
+        RunDetailActionsEnum: "pause" | "resume" | "checkpoint" | "cancel" | "retry";
+        /**
+         * @description * `distil` - distil
+         *     * `pretrain` - pretrain
+         * @enum {string}
+         */
+        RunKindEnum: "distil" | "pretrain";
         /** @description A run as a row of the list. */
         RunSummary: {
             archived: boolean;
@@ -1096,7 +2672,7 @@ export interface components {
              *     * `distil` - distil
              *     * `pretrain` - pretrain
              */
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["RunKindEnum"];
             name: string;
             objective: string;
             owner: string;
@@ -1143,6 +2719,10 @@ export interface components {
          * @enum {string}
          */
         ScopeEnum: "read" | "write" | "admin";
+        /** @description Under which web hooks are signed; it is shown this once. */
+        Secret: {
+            secret: string;
+        };
         /**
          * @description * `queued` - queued
          *     * `starting` - starting
@@ -1155,25 +2735,57 @@ export interface components {
          * @enum {string}
          */
         StateEnum: "queued" | "starting" | "running" | "pausing" | "paused" | "succeeded" | "failed" | "cancelled";
-        /** @description With its card: source, licence, hash, architecture, evaluation. */
+        /** @description With its card: architecture, parameters, evaluation. */
         TeacherDetail: {
             card: {
                 [key: string]: unknown;
             };
             /** Format: date-time */
             readonly created_at: string;
+            /** @description Number of the data set that it was trained on. */
+            dataset?: number | null;
             description?: string;
+            /** @description Samples are being drawn. */
+            readonly drawing: boolean;
+            /** @description Why the last drawing failed; empty: it did not. */
+            readonly drawing_failed: string;
             readonly id: number;
+            licence?: string;
+            /**
+             * @description Empty: it ships with the studio.
+             * @default
+             */
+            owner: string;
             reference: string;
+            /** @description How many runs use it. */
+            runs: number;
+            /** @description A picture is there. */
+            readonly samples: boolean;
+            sha256?: string;
+            /** @description Least and greatest noise level. */
+            sigma_range: number[];
+            source?: string;
             title: string;
         };
         /** @description A teacher that runs can distil. */
         TeacherRow: {
             /** Format: date-time */
             readonly created_at: string;
+            /** @description Number of the data set that it was trained on. */
+            dataset?: number | null;
             description?: string;
             readonly id: number;
+            licence?: string;
+            /**
+             * @description Empty: it ships with the studio.
+             * @default
+             */
+            owner: string;
             reference: string;
+            /** @description How many runs use it. */
+            runs: number;
+            sha256?: string;
+            source?: string;
             title: string;
         };
         /** @description With the secret, this once. */
@@ -1203,6 +2815,75 @@ export interface components {
             prefix: string;
             scope: components["schemas"]["ScopeEnum"];
         };
+        /** @description A file that arrives in parts. */
+        UploadRow: {
+            /** @description It can be imported. */
+            complete: boolean;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @description Told by its first bytes; empty until they are here. */
+            kind: string;
+            name: string;
+            /** @description Bytes that are here: where the upload goes on. */
+            offset: number;
+            /** @description Most bytes of a part. */
+            readonly part_bytes: number;
+            sha256?: string;
+            /** @description Bytes, as announced. */
+            size: number;
+        };
+        /** @description What one wishes; the web hook's secret is shown by its renewal alone. */
+        WishesRow: {
+            email?: boolean;
+            /** @description One's own; empty: none. */
+            email_address: string;
+            /** @description A mail server is set up. */
+            readonly email_possible: boolean;
+            on_failure?: boolean;
+            on_success?: boolean;
+            webhook_url?: string;
+        };
+        /** @description What an administrator did to a worker. */
+        WorkerChangeRow: {
+            actor: string;
+            /** Format: date-time */
+            readonly at: string;
+            change: string;
+            readonly id: number;
+            worker: string;
+        };
+        /** @description A worker process, as it announced itself. */
+        WorkerFacts: {
+            devices: components["schemas"]["DeviceFacts"][];
+            /** @description It takes nothing new. */
+            draining: boolean;
+            /** Format: date-time */
+            heartbeat_at: string;
+            id: number;
+            /** @description What it runs. */
+            jobs: components["schemas"]["HeldJob"][];
+            name: string;
+            readonly queues: string[];
+            /** Format: date-time */
+            started_at: string;
+            /**
+             * @description Lost: silent for too long.
+             *
+             *     * `active` - active
+             *     * `draining` - draining
+             *     * `lost` - lost
+             */
+            state: components["schemas"]["WorkerStateEnum"];
+        };
+        /**
+         * @description * `active` - active
+         *     * `draining` - draining
+         *     * `lost` - lost
+         * @enum {string}
+         */
+        WorkerStateEnum: "active" | "draining" | "lost";
     };
     responses: never;
     parameters: never;
@@ -1308,6 +2989,1618 @@ export interface operations {
             };
             /** @description Only JSON is spoken here. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_retrieve: {
+        parameters: {
+            query: {
+                /** @description Two to 8 runs' numbers, separated by commas. */
+                runs: string;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonAnswer"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description One of them is not there, or they are one. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    datasets_list: {
+        parameters: {
+            query?: {
+                /**
+                 * @description * `title` - title
+                 *     * `-title` - -title
+                 *     * `created` - created
+                 *     * `-created` - -created
+                 */
+                ordering?: "title" | "-title" | "created" | "-created";
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+                /** @description Part of the title or of the reference. */
+                q?: string;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedDatasetRowList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    datasets_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetail"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    datasets_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    datasets_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedEntryChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetail"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    datasets_samples_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    groups_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedGroupRowList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    groups_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Of your choice. The same request with the same key, within a day, creates once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroupRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupDetail"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    groups_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupDetail"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    groups_cancel_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cancelled"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    groups_plan_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroupRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanAnswer"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_folder_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedFolderRowList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    imports_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedImportSummaryList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    imports_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Of your choice. The same request with the same key, within a day, creates once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewImportRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetail"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    imports_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetail"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    imports_actions_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                action: "cancel" | "retry";
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetail"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1681,6 +4974,502 @@ export interface operations {
             };
             /** @description Only JSON is spoken here. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me_notifications_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WishesRow"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me_notifications_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedWishesChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WishesRow"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me_notifications_deliveries_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedDeliveryRowList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me_notifications_secret_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Secret"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me_notifications_test_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channels"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2495,23 +6284,376 @@ export interface operations {
             };
         };
     };
+    queue_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedQueuedJobList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    queue_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedQueueChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuedJob"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    queue_moves_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                direction: "down" | "first" | "last" | "up";
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuedJob"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     runs_list: {
         parameters: {
             query?: {
+                /**
+                 * @description * `all` - all
+                 *     * `no` - no
+                 *     * `only` - only
+                 */
+                archived?: "all" | "no" | "only";
+                /** @description Number of a group. */
+                group?: number;
                 /**
                  * @description * `distil` - distil
                  *     * `pretrain` - pretrain
                  */
                 kind?: "distil" | "pretrain";
                 /**
-                 * @description * `-created` - -created
-                 *     * `created` - created
+                 * @description * `sim` - sim
+                 *     * `sid` - sid
+                 *     * `diff_instruct` - diff_instruct
+                 */
+                objective?: "sim" | "sid" | "diff_instruct";
+                /**
+                 * @description * `created` - created
+                 *     * `-created` - -created
                  *     * `name` - name
                  *     * `-name` - -name
-                 *     * `-priority` - -priority
+                 *     * `state` - state
+                 *     * `-state` - -state
+                 *     * `progress` - progress
+                 *     * `-progress` - -progress
+                 *     * `figure` - figure
+                 *     * `-figure` - -figure
                  *     * `priority` - priority
+                 *     * `-priority` - -priority
                  */
-                ordering?: "-created" | "created" | "name" | "-name" | "-priority" | "priority";
+                ordering?: "created" | "-created" | "name" | "-name" | "state" | "-state" | "progress" | "-progress" | "figure" | "-figure" | "priority" | "-priority";
                 /** @description Username. */
                 owner?: string;
                 /** @description Which page, from 1. */
@@ -2519,7 +6661,7 @@ export interface operations {
                 /** @description Rows a page. */
                 page_size?: number;
                 preset?: string;
-                /** @description Part of the name or of the teacher's title. */
+                /** @description Part of the name, of the teacher's title, of the notes or of a tag. */
                 q?: string;
                 /**
                  * @description * `queued` - queued
@@ -2532,6 +6674,7 @@ export interface operations {
                  *     * `cancelled` - cancelled
                  */
                 state?: "queued" | "starting" | "running" | "pausing" | "paused" | "succeeded" | "failed" | "cancelled";
+                tag?: string;
                 /** @description Reference of the teacher. */
                 teacher?: string;
             };
@@ -2807,6 +6950,216 @@ export interface operations {
             };
             /** @description Only JSON is spoken here. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runs_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runs_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedRunChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3147,6 +7500,130 @@ export interface operations {
             };
         };
     };
+    runs_clones_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Of your choice. The same request with the same key, within a day, creates once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewCloneRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     runs_evaluations_list: {
         parameters: {
             query?: {
@@ -3183,6 +7660,102 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedEvaluationRowList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runs_history_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedMoveRowList"];
                 };
             };
             /** @description Nothing has changed since the ETag in If-None-Match. */
@@ -3329,6 +7902,100 @@ export interface operations {
             };
         };
     };
+    runs_log_search_retrieve: {
+        parameters: {
+            query: {
+                /** @description Words to find, whatever their case. */
+                q: string;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogAnswer"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     runs_metrics_retrieve: {
         parameters: {
             query: {
@@ -3372,6 +8039,168 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "runs_metrics.csv_retrieve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "runs_metrics.tfevents_retrieve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
             };
             /** @description The request is not valid; `errors` says where. */
             400: {
@@ -3612,6 +8441,116 @@ export interface operations {
             };
         };
     };
+    runs_estimate_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRunRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EstimateAnswer"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     teachers_list: {
         parameters: {
             query?: {
@@ -3806,6 +8745,414 @@ export interface operations {
             };
         };
     };
+    teachers_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    teachers_partial_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedEntryChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeacherDetail"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    teachers_samples_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    teachers_samples_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drawing"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     teachers_train_create: {
         parameters: {
             query?: never;
@@ -3901,6 +9248,1044 @@ export interface operations {
             };
             /** @description Well formed, but it cannot be done; `errors` says why. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    uploads_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedUploadRowList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    uploads_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Of your choice. The same request with the same key, within a day, creates once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUploadRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadRow"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No response body */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    uploads_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadRow"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    uploads_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    uploads_partial_update: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Where this part begins, in bytes. */
+                "Upload-Offset": number;
+            };
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadRow"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No response body */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    workers_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedWorkerFactsList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    workers_retrieve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerFacts"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    workers_drain_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerFacts"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    workers_undrain_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerFacts"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    workers_changes_list: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1. */
+                page?: number;
+                /** @description Rows a page. */
+                page_size?: number;
+            };
+            header?: {
+                /** @description An ETag. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedWorkerChangeRowList"];
+                };
+            };
+            /** @description Nothing has changed since the ETag in If-None-Match. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -9,6 +9,8 @@ const SAID: Record<Connection, string> = {
   "signed-out": "signed out, reload the page",
 };
 
+const PAGE_SIZE = 50; // the server's
+
 /** The table of runs: replaces rows as they change, and adds new ones where the first page is shown. */
 export class RunsLive extends HTMLElement {
   private connection: Reconnecting | undefined;
@@ -52,7 +54,7 @@ export class RunsLive extends HTMLElement {
     const old = this.querySelector(`#run-${message.id}`);
     const focused = old?.contains(document.activeElement) ? document.activeElement!.id : "";
     if (old) old.replaceWith(fresh);
-    else if (this.dataset["insert"] === "true") this.insert(fresh);
+    else if (this.dataset["insert"] === "true" && message.id > this.newest()) this.insert(fresh);
     const picked = old?.querySelector<HTMLInputElement>("input[name=runs]")?.checked ?? false;
     const box = fresh.querySelector<HTMLInputElement>("input[name=runs]");
     if (box) box.checked = picked;
@@ -60,10 +62,17 @@ export class RunsLive extends HTMLElement {
     showAges(fresh);
   }
 
+  /** The highest number shown: an older run that is not here stands on another page, or was put away. */
+  private newest(): number {
+    const rows = this.querySelectorAll<HTMLElement>("tr[id^=run-]");
+    return Math.max(0, ...[...rows].map((row) => Number(row.id.slice("run-".length))));
+  }
+
   private insert(row: Element): void {
     const body = this.querySelector("tbody");
-    if (body) body.prepend(row);
-    else location.reload(); // the first run takes the place of the empty page
+    if (!body) return location.reload(); // the first run takes the place of the empty page
+    body.prepend(row);
+    if (body.rows.length > PAGE_SIZE) body.rows[body.rows.length - 1]!.remove();
   }
 }
 

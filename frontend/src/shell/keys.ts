@@ -1,5 +1,6 @@
 import type { CompareSamples } from "../elements/compare-samples.ts";
 import type { CurveSet } from "../elements/curve-set.ts";
+import type { ImageReview } from "../elements/image-review.ts";
 import type { RunPage } from "../elements/run-page.ts";
 import type { SampleScrubber } from "../elements/sample-scrubber.ts";
 import { openDialog } from "./dialogs.ts";
@@ -21,7 +22,15 @@ const KEYS: Record<string, () => void> = {
   "0": () => void document.querySelector<RunPage | CurveSet>("run-page, curve-set")?.zoom(null),
 };
 
-const AFTER_G: Record<string, string> = { r: "/runs/", n: "/runs/new/", t: "/teachers/", d: "/datasets/", i: "/imports/", w: "/workers/" };
+/** Only where there are images to review: elsewhere the arrows scroll. */
+const REVIEW_KEYS: Record<string, (review: ImageReview) => void> = {
+  a: (review) => review.approve(),
+  r: (review) => review.reject(),
+  ArrowLeft: (review) => review.move(-1),
+  ArrowRight: (review) => review.move(1),
+};
+
+const AFTER_G: Record<string, string> = { r: "/runs/", n: "/runs/new/", s: "/studies/", t: "/teachers/", d: "/datasets/", i: "/imports/", w: "/workers/" };
 
 /** Single-key shortcuts; they can be switched off in the list of keys, and never act in a text field. */
 export function startKeys(): void {
@@ -30,7 +39,9 @@ export function startKeys(): void {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !enabled() || isTyping(event.target)) return;
     if (document.querySelector("dialog[open]")) return;
     const address = afterG ? AFTER_G[event.key] : undefined;
-    const act = KEYS[event.key];
+    const review = document.querySelector<ImageReview>("image-review");
+    const ofReview = review && REVIEW_KEYS[event.key];
+    const act = ofReview ? () => ofReview(review) : KEYS[event.key];
     afterG = event.key === "g";
     if (address && document.querySelector(`.rail-link[href="${address}"]`)) location.assign(address);
     else if (act) {

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from simcore.dataset_card import bundled_dataset_cards
 from simcore.datasets import DATASETS, SOURCES, load_dataset
+from simcore.datasets.bundled import LICENCES
 from simcore.figures import POINT_SETS
 from simcore.point_sets import draw_points, gaussian_centres
 
@@ -57,8 +59,14 @@ def test_other_seeds_draw_other_points() -> None:
     assert not np.array_equal(draw_points("two-moons", 5, 0), draw_points("two-moons", 5, 1))
 
 
-def test_every_data_set_names_its_source() -> None:
-    assert set(SOURCES) == set(DATASETS)
+def test_every_data_set_names_its_source_and_licence() -> None:
+    assert set(SOURCES) == set(LICENCES) == set(DATASETS)
+
+
+def test_the_cards_that_ship_say_what_the_data_sets_say() -> None:
+    for card in bundled_dataset_cards().values():
+        data = load_dataset(card.reference)
+        assert (card.licence, card.source) == (data.licence, data.source)
 
 
 def test_an_unknown_data_set_is_refused_naming_the_known_ones() -> None:

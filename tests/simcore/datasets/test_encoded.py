@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from simcore.datasets import DatasetError, Images, ImageSet, for_training, load_dataset, stores
+from simcore import zip_entries
+from simcore.datasets import DatasetError, Images, ImageSet, for_training, load_dataset
 from simcore.datasets.encoded import open_store
 from simcore.datasets.stores import FolderStore, ZipStore
 from tests.simcore.datasets.files import (
@@ -340,7 +341,7 @@ def test_an_archive_of_too_many_entries_is_refused_by_its_end_alone(
 ) -> None:
     path = write_zip(tmp_path / "many.zip", named(random_pixels(5)))
     load_dataset(str(path))
-    monkeypatch.setattr(stores, limit, value)
+    monkeypatch.setattr(zip_entries, limit, value)
     monkeypatch.setattr(zipfile, "ZipFile", None)  # would read the whole directory
     with pytest.raises(DatasetError, match=r"many.zip has a directory of 5 entries in \d+ bytes; at most"):
         load_dataset(str(path))

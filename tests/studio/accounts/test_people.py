@@ -88,7 +88,9 @@ def test_a_link_that_expired_or_was_withdrawn_is_dead(client: Client, desk: Clie
     AccountLink.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     withdrawn = link_in(desk.post("/people/invite/", {"role": "viewer"}))
     desk.post(f"/people/invitations/{AccountLink.objects.latest('pk').pk}/withdraw/")
-    for path in (expired, withdrawn, "/link/never-was/"):
+    orphaned = link_in(desk.post("/people/invite/", {"role": "administrator"}))
+    User.objects.filter(username="adam").update(role=Role.RESEARCHER)
+    for path in (expired, withdrawn, orphaned, "/link/never-was/"):
         assert client.get(path).status_code == join(client, path).status_code == 410
     assert User.objects.count() == 1
 

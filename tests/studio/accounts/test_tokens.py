@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from studio.accounts.models import AccessToken, Role, Scope, User
+from studio.accounts.models import AccessToken, AuditAction, AuditEntry, Role, Scope, User
 from studio.accounts.tokens import token_create
 
 
@@ -62,6 +64,16 @@ def test_the_last_use_is_noted_but_not_with_every_request(user: Any) -> None:
     assert token.last_used_at >= first
 
 
+def test_a_token_makes_none_that_outlives_it(user: Any) -> None:
+    mine, secret = token_create(user=user, name="short", scope=Scope.WRITE, days=2)
+    body = {"name": "long", "scope": "read", "days": 366}
+    answer = Client(headers={"Authorization": f"Bearer {secret}"}).post(
+        "/api/v1/me/tokens", body, content_type="application/json"
+    )
+    assert answer.status_code == 201
+    assert AccessToken.objects.get(name="long").expires_at == mine.expires_at
+
+
 def test_a_token_makes_no_wider_one(user: Any) -> None:
     _, secret = token_create(user=user, name="a", scope=Scope.WRITE)
     body = {"name": "wider", "scope": "admin"}
@@ -78,4 +90,27 @@ def test_a_wrong_field_is_said_on_the_page(ada: Client, given: dict[str, Any]) -
     response = ada.post("/api/", {"name": "n", "scope": "read", "days": 5} | given)
     assert response.status_code == 422
     assert 'class="errorlist"' in response.content.decode()
+    assert not AccessToken.objects.exists()
+
+
+# ---- from a shell
+
+
+def test_a_token_made_from_a_shell_works_and_is_in_the_audit_log(user: Any, client: Client) -> None:
+    said = StringIO()
+    call_command("create_token", "ada", "--scope", "write", "--days", "30", stdout=said)
+    token = AccessToken.objects.get()
+    assert token.scope == "write"
+    assert timedelta(days=29, hours=23) < token.expires_at - timezone.now() <= timedelta(days=30)
+    headers = {"Authorization": f"Bearer {said.getvalue().strip()}"}
+    assert client.get("/api/v1/me", headers=headers).json()["username"] == "ada"
+    assert AuditEntry.objects.filter(action=AuditAction.TOKEN_CREATED, actor="ada").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "word"), [(["eve"], "eve"), (["ada", "--days", "0"], "between 1 and"), (["ada", "--name", ""], "--name")]
+)
+def test_a_token_is_not_made_for_nobody_or_for_ever(user: Any, given: list[str], word: str) -> None:
+    with pytest.raises(CommandError, match=word):
+        call_command("create_token", *given)
     assert not AccessToken.objects.exists()

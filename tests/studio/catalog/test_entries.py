@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from simcore.presets import find_preset
+from studio.accounts.models import AuditAction, AuditEntry
 from studio.catalog.models import Dataset, Teacher
 from studio.catalog.refusals import InUse
 from studio.catalog.sampling import SAMPLE_TEACHER, teacher_sample
@@ -43,7 +44,7 @@ def test_what_ships_is_listed_with_its_facts(ada: Client, catalogue: None) -> No
     page = ada.get("/datasets/").content.decode()
     assert "Digits" in page
     assert "1,797" in page
-    assert "Mnist" in page
+    assert "MNIST" in page
 
 
 def test_entering_what_ships_again_changes_nothing(catalogue: None) -> None:
@@ -146,18 +147,21 @@ def test_a_teacher_that_runs_use_is_not_deleted_and_the_runs_are_named(
     assert "Mine is used by the run first try, the run second try" in answer.content.decode()
     assert (Path(teacher.reference) / "teacher.safetensors").exists()
     with pytest.raises(InUse) as refusal:
-        teacher_delete(teacher)
+        teacher_delete(teacher, user)
     assert refusal.value.users == ["the run first try", "the run second try"]
 
 
 def test_a_data_set_that_teachers_were_trained_on_is_not_deleted(user: Any) -> None:
     dataset = some_dataset(user)
     teacher = some_teacher(user, dataset=dataset)
+    teacher_id, dataset_id = teacher.pk, dataset.pk
     with pytest.raises(InUse, match="the teacher Mine"):
-        dataset_delete(dataset)
-    teacher_delete(teacher)
-    dataset_delete(dataset)
+        dataset_delete(dataset, user)
+    teacher_delete(teacher, user)
+    dataset_delete(dataset, user)
     assert not Dataset.objects.filter(owner=user).exists()
+    deleted = [str(entry) for entry in AuditEntry.objects.filter(action=AuditAction.DELETED).order_by("pk")]
+    assert deleted == [f"ada deleted teacher {teacher_id} (Mine)", f"ada deleted dataset {dataset_id} (Mine)"]
 
 
 def test_samples_are_drawn_once_at_a_time(ada: Client, user: Any, catalogue: None, redis_server: None) -> None:
@@ -199,3 +203,10 @@ def test_html_in_what_people_say_is_text(ada: Client, user: Any) -> None:
         page = ada.get(address).content.decode()
         assert evil not in page
         assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize("address", ["/teachers/", "/datasets/"])
+def test_importing_is_offered_to_those_who_may(ada: Client, viewer: Client, address: str) -> None:
+    link = 'href="/imports/"'
+    assert link in ada.get(address).content.decode()
+    assert link not in viewer.get(address).content.decode()

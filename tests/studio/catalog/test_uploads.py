@@ -16,8 +16,9 @@ from django.test import Client
 from django.utils import timezone
 
 from studio.catalog import uploads as services
-from studio.catalog.models import Upload
+from studio.catalog.models import Teacher, Upload
 from studio.catalog.refusals import Refused
+from studio.catalog.services import bundled_teachers_register
 from studio.catalog.storage import entries_folder, upload_path, uploads_folder
 from studio.catalog.uploads import MOST_BYTES_A_PART, leftovers_remove, upload_append, upload_create
 from tests.studio.catalog.conftest import some_dataset, uploaded
@@ -82,7 +83,7 @@ def test_a_connection_that_broke_keeps_what_arrived(user: Any) -> None:
         ({"size": 10**30}, 422, "size"),
         ({"name": ""}, 422, "name"),
         ({"name": "x" * 300}, 422, "name"),
-        ({"name": "a\0b"}, 422, "name"),
+        ({"name": "a\0b"}, 400, "NUL"),
         ({"sha256": "abc"}, 422, "64 hexadecimal digits"),
     ],
 )
@@ -192,6 +193,16 @@ def test_what_was_abandoned_is_removed_and_the_rest_stays(user: Any) -> None:
     assert [upload.pk for upload in Upload.objects.all()] == [fresh.pk]
     assert [path.name for path in uploads_folder().iterdir()] == [str(fresh.pk)]
     assert not folder.exists()
+
+
+def test_a_picture_that_was_drawn_for_a_teacher_is_no_leftover(db: None) -> None:
+    bundled_teachers_register()
+    folder = entries_folder() / "7-1"
+    folder.mkdir(parents=True)
+    Teacher.objects.filter(reference="bundled:digits").update(samples=str(folder / "samples.png"))
+    os.utime(folder, (time.time() - 2 * 86_400,) * 2)
+    assert leftovers_remove() == 0
+    assert folder.exists()
 
 
 def test_names_never_become_paths(user: Any) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,11 +17,16 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
+from studio.catalog.models import Teacher
+from studio.catalog.sampling import teacher_sample
+from studio.catalog.services import bundled_teachers_register
+from studio.celery import LIGHT_QUEUE
 from studio.jobs.lifecycle import JobState
 from studio.jobs.services import job_end
 from studio.notifications.models import Delivery
 from studio.notifications.services import (
     BACKOFF_SECONDS,
+    TESTS_A_MINUTE,
     NotificationRefused,
     deliveries_send,
     wishes_of,
@@ -66,12 +74,43 @@ def receiver(settings: Any) -> Iterator[Receiver]:
         thread.join()
 
 
-def wish(user: Any, url: str = "", **changes: bool) -> Any:
-    return wishes_save(user, webhook_url=url, **{"email": False, "on_success": True, "on_failure": True, **changes})
+def wish(user: Any, url: str = "", address: str = "", **changes: bool) -> Any:
+    wanted = {"email": False, "on_success": True, "on_failure": True, **changes}
+    return wishes_save(user, webhook_url=url, email_address=address, **wanted)
 
 
 def make_due() -> None:
     Delivery.objects.update(next_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_server_that_drips_bytes_is_left(monkeypatch: Any) -> None:
+    monkeypatch.setattr("studio.notifications.webhook.DEADLINE", 0.5)
+    gone = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        caller, _ = listener.accept()
+        with caller, contextlib.suppress(OSError):
+            while not gone.wait(0.1):
+                caller.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises((OSError, http.client.HTTPException)):
+            post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {}, private=True)
+        gone.set()
+        thread.join()
+
+
+def test_an_address_that_cannot_be_sent_is_given_up_and_holds_nobody_up(user: Any, receiver: Receiver) -> None:
+    wishes = wish(user, receiver.url)
+    wishes.webhook_url = receiver.url.replace("/hook", "/häken")
+    wishes.save()
+    wishes_test(user)
+    deliveries_send()
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.tries) == (Delivery.State.GIVEN_UP, 1)
+    assert "ASCII" in delivery.detail
 
 
 def test_the_owner_of_a_run_that_succeeds_is_told_with_a_signature(user: Any, run: Any, receiver: Receiver) -> None:
@@ -87,7 +126,7 @@ def test_the_owner_of_a_run_that_succeeds_is_told_with_a_signature(user: Any, ru
     told = json.loads(body)
     assert told["run"] == {
         "id": run.pk, "kind": "distil", "name": "first", "state": "succeeded", "reason": "", "step": 0,
-        "total_steps": 2500, "path": f"/runs/{run.pk}/",
+        "total_steps": 2500, "path": f"/runs/{run.pk}/", "url": "",
     }  # fmt: skip
     assert Delivery.objects.get().state == "delivered"
     assert deliveries_send() == 0
@@ -202,9 +241,10 @@ def test_email_is_sent_where_it_is_configured(user: Any, run: Any, settings: Any
     with pytest.raises(NotificationRefused, match="mail server"):
         wish(user, email=True)
     settings.EMAIL_CONFIGURED = True
-    user.email = "ada@example.org"
-    user.save()
-    wish(user, email=True)
+    settings.PUBLIC_URL = "https://studio.example.org"
+    with pytest.raises(NotificationRefused, match="your address"):
+        wish(user, email=True)
+    wish(user, address="ada@example.org", email=True)
     type(run).objects.update(name="two\nlines")
     run.refresh_from_db()
     bring_to(run, JobState.SUCCEEDED)
@@ -212,7 +252,24 @@ def test_email_is_sent_where_it_is_configured(user: Any, run: Any, settings: Any
     (message,) = mail.outbox
     assert message.to == ["ada@example.org"]
     assert message.subject == "SIM Studio: two lines (run.succeeded)"
-    assert f"/runs/{run.pk}/" in message.body
+    assert f"https://studio.example.org/runs/{run.pk}/" in message.body
+
+
+def test_only_runs_are_told_of(user: Any, receiver: Receiver, redis_server: None) -> None:
+    wish(user, receiver.url)
+    bundled_teachers_register()
+    teacher_sample(Teacher.objects.get(reference="bundled:digits"), user)
+    job = claim(queue=LIGHT_QUEUE)
+    job_end(job.pk, token_of(job), JobState.FAILED, reason="no paint")
+    assert not Delivery.objects.exists()
+
+
+def test_tests_have_a_limit(user: Any, receiver: Receiver) -> None:
+    wish(user, receiver.url)
+    for _ in range(TESTS_A_MINUTE):
+        wishes_test(user)
+    with pytest.raises(NotificationRefused, match="wait for the next"):
+        wishes_test(user)
 
 
 def test_the_page_saves_refuses_tests_and_lists(ada: Client, user: Any, receiver: Receiver) -> None:

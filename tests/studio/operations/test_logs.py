@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from studio.accounts.models import Role, User
+from studio.accounts.services import invitation_create
 from studio.common.log_context import log_fields, logging_settings
 from tests.studio.builders import announce
 from tests.studio.test_environment import manage
@@ -71,6 +73,16 @@ def test_what_is_secret_in_an_address_is_not_logged(client: Client, db: None, ou
     client.post("/sign-in/", {"username": "ada", "password": "secret-of-ada"})
     assert output.of("studio.requests")
     assert "secret-of-ada" not in output.text
+
+
+def test_a_refused_password_does_not_log_the_secret_of_its_link(client: Client, db: None, output: Output) -> None:
+    admin = User.objects.create_user("adam", role=Role.ADMINISTRATOR)
+    _, secret = invitation_create(role=Role.VIEWER, actor=admin)
+    data = {"username": "nora", "password1": "short", "password2": "short"}
+    assert client.post(f"/link/{secret}/", data).status_code == 422
+    assert Client(enforce_csrf_checks=True).post(f"/link/{secret}/", data).status_code == 403
+    assert "Unprocessable Entity: /link/<str:secret>/" in output.text
+    assert secret not in output.text
 
 
 def test_an_unexpected_error_is_logged_once_with_its_traceback(

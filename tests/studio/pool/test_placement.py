@@ -180,6 +180,14 @@ def test_a_heartbeat_brings_what_the_devices_do(db: None) -> None:
     assert (device.memory, device.memory_used, device.utilisation) == (80 * GIB, 5 * GIB, 97)
 
 
+def test_devices_that_come_late_or_go_are_followed_and_silence_changes_nothing(db: None, redis_server: None) -> None:
+    worker = announce("w", cuda("GPU-a"))
+    worker_heartbeat(name="w", devices=[cuda("GPU-b")])
+    assert [device.uuid for device in worker.devices.all()] == ["GPU-b"]
+    worker_heartbeat(name="w", devices=[], complete=False)
+    assert [device.uuid for device in worker.devices.all()] == ["GPU-b"]
+
+
 def test_a_worker_started_again_under_its_name_takes_the_place_of_the_old_one(db: None, redis_server: None) -> None:
     worker_drain(announce("w", cuda("GPU-a")), draining=True, actor="admin")
     worker = worker_announce(name="w", queues=["runs"], devices=[cuda("GPU-b")])

@@ -74,6 +74,7 @@ def test_another_runs_address_does_not_give_the_file(ada: Client, job: Job) -> N
     assert ada.get(checkpoint_url(job).replace(f"/{job.pk}/", f"/{job.pk + 1}/", 1)).status_code == 404
 
 
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous")
 def test_the_log_tells_the_whole_story_in_order(ada: Client, job: Job) -> None:
     record(job, log("the first attempt speaks"))
     write(job, "stderr.log", b"a warning of a library\n")
@@ -82,7 +83,7 @@ def test_the_log_tells_the_whole_story_in_order(ada: Client, job: Job) -> None:
     record(second, started(50), log("the second attempt speaks"))
     response = ada.get(f"/runs/{job.pk}/log/")
     assert response["Content-Disposition"] == f'attachment; filename="run-{job.pk}.log"'
-    text = response.content.decode()
+    text = b"".join(response).decode()
     order = [
         "attempt 1 queued → starting, by worker-1",
         "attempt 1 checkpoint at step 50",

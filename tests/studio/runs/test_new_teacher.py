@@ -210,3 +210,10 @@ def test_the_api_names_what_is_wrong(
     answer = post(ada, body)
     assert answer.status_code == status
     assert answer.json()["errors"][0]["field"].startswith(field)
+
+
+def test_the_api_does_not_clone_it_as_a_distillation(ada: Client, training: Run) -> None:
+    answer = ada.post(f"/api/v1/runs/{training.pk}/clones", {}, content_type="application/json")
+    assert answer.status_code == 409
+    assert "ine trains a teacher" in answer.json()["detail"]
+    assert Run.objects.count() == 1

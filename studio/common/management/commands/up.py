@@ -63,7 +63,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _welcome(self, environment: Environment) -> None:
-        self.stdout.write(f"\nSIM Studio is ready: http://{environment.host}:{environment.port}/")
+        self.stdout.write(f"\nSIM Studio is ready: http://{_reachable(environment.host)}:{environment.port}/")
         self.stdout.write(f"State and logs are in {environment.data}. Ctrl-C stops everything.\n")
         self.stdout.flush()
 
@@ -91,8 +91,15 @@ def _check_port(environment: Environment) -> None:
             ) from None
 
 
+def _reachable(host: str) -> str:
+    """The host as an address names it; a server that listens everywhere is asked on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
+
+
 def _wait_until_ready(environment: Environment, supervisor: Supervisor, web: Program) -> bool:
-    url = f"http://{environment.host}:{environment.port}/sign-in/"
+    # Health is answered under any name, also one that is no allowed host.
+    url = f"http://{_reachable(environment.host)}:{environment.port}/healthz"
     deadline = time.monotonic() + READY_SECONDS
     while not supervisor.stopping:
         try:
