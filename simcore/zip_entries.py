@@ -14,15 +14,15 @@ _MAX_ENTRIES = 4_000_000
 _MAX_DIRECTORY = 256 << 20  # bytes
 
 
-def directory_refusal(file: IO[bytes]) -> str:
+def directory_refusal(file: IO[bytes], most: int = _MAX_ENTRIES) -> str:
     """Why an archive's directory is not read, as in "has a directory of …"; or "". zipfile reads it whole."""
     end = zipfile._EndRecData(file)  # type: ignore[attr-defined] # as zipfile itself finds it
     if end is None:  # no archive, which zipfile will say
         return ""
     entries, size = end[zipfile._ECD_ENTRIES_TOTAL], end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
-    if entries > _MAX_ENTRIES or size > _MAX_DIRECTORY:
+    if entries > most or size > _MAX_DIRECTORY:
         return (
-            f"has a directory of {entries:,} entries in {size:,} bytes; at most {_MAX_ENTRIES:,} in "
+            f"has a directory of {entries:,} entries in {size:,} bytes; at most {most:,} in "
             f"{_MAX_DIRECTORY:,} are read: divide it, or unpack it into a folder"
         )
     return ""

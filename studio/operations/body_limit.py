@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 MIB = 1 << 20
-FORM_BYTES = 10 * MIB
+FORM_BYTES = 12 * MIB  # with the longest list of prompts
 # Where files come in, and the most bytes of one; None: as large as uploads may be.
 UPLOAD_ADDRESSES = (
     (re.compile(r"/imports/|/api/v1/uploads"), None),

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from django.db import transaction
 
-from simcore.zip_entries import entry_refusal
+from simcore.zip_entries import directory_refusal, entry_refusal
 from studio.accounts.models import User
 from studio.study.encode import MOST_BYTES, canonical
 from studio.study.lifecycle import StudyRefused, StudyState

@@ -96,16 +96,7 @@ def common_side(sides: list[int]) -> int:
     return min(MOST_SIDE, largest * -(-LEAST_SIDE // largest))
 
 
-def repeats_pixels(sides: list[int]) -> bool:
-    """Are all images of a study enlarged by repeating pixels? Only where a whole factor fits each of them.
-
-    One method for all: else the arm of the odd size would look smoother than the other.
-    """
-    side = common_side(sides)
-    return all(side % one == 0 for one in sides)
-
-
-def for_participants(content: bytes, side: int, *, repeat: bool) -> bytes:
+def for_participants(content: bytes, *, side: int, repeat: bool) -> bytes:
     """A canonical PNG as a square one of that side, without metadata; pixels are repeated or smoothly resampled."""
     with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         pixels = image.convert("RGB")

@@ -5,7 +5,6 @@ from django.urls import path, register_converter
 from studio.study import voting
 
 
-
 class LinkToken:
     """What `models.new_link_token` makes; anything else is not found before the database is asked."""
 

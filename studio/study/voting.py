@@ -16,6 +16,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.views import csrf
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -163,6 +164,14 @@ def _place_page(request: HttpRequest, participant: Participant) -> HttpResponse:
         "right": reverse("vote:image", args=(token, trial.right_key)),
     }
     return render(request, "vote/pair.html", context)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Participants whose browser keeps no cookies are told so; everybody else gets the studio's page."""
+    match = request.resolver_match
+    if match is not None and match.namespace == "vote":
+        return _refusal_page(request, match.kwargs["token"], Reason.COOKIES)
+    return csrf.csrf_failure(request, reason)
 
 
 def _refusal_page(request: HttpRequest, token: str, reason: Reason) -> HttpResponse:
