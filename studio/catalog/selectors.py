@@ -136,6 +136,7 @@ def dataset_detail(dataset: Dataset) -> dict[str, Any]:
         **dataset_row(dataset),
         "train_count": card.train_count,
         "heldout_count": card.heldout_count,
+        "split": card.split,
         "size": card.size,
         "kind": SUFFIXES.get(card.kind, "bundled"),  # type: ignore[call-overload]
         "in_place": bool(dataset.owner_id) and not dataset.reference.startswith(_own_folder(dataset)),
