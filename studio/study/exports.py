@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from django.db.models import QuerySet
 
 from studio.study.models import Exclusion, Study, Vote
 
@@ -73,17 +75,22 @@ def guarded(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def vote_rows(study: Study) -> Iterator[dict[str, Any]]:
-    """Every vote as a dictionary of DICTIONARY's columns, by participant, trial and time; empty is an empty text."""
+def vote_rows(study: Study, page: Iterable[Vote] | None = None) -> Iterator[dict[str, Any]]:
+    """Every vote, or those of a page of `votes_in_order`, with DICTIONARY's columns; empty is an empty text."""
     excluded = dict(
         Exclusion.objects.filter(participant__study=study, lifted_at=None).values_list("participant_id", "reason")
     )
+    for vote in votes_in_order(study).iterator(CHUNK) if page is None else page:
+        yield _row(vote, excluded)
+
+
+def votes_in_order(study: Study) -> QuerySet[Vote]:
+    """Every vote by participant, trial and time, with what its row tells."""
     votes = Vote.objects.filter(trial__participant__study=study).order_by(
         "trial__participant__number", "trial__position", "pk"
     )
     related = ("trial__participant", "trial__prompt", "trial__left__arm", "trial__right__arm", "replaced_by", "by")
-    for vote in votes.select_related(*related).iterator(CHUNK):
-        yield _row(vote, excluded)
+    return votes.select_related(*related)
 
 
 def _row(vote: Vote, excluded: dict[int, str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.models import Image, Study
 from studio.study.review import image_approve, image_reject, image_replace
 from studio.study.selectors import review_pairs, review_progress, study_context
-from studio.study.storage import image_path, study_folder
+from studio.study.storage import stored_image
 from studio.study.views import find_study, study_to_change
 
 
@@ -83,8 +83,7 @@ def _answer(request: HtmxRequest, study: Study, image: Image, act: Callable[[], 
 def show_image(request: HttpRequest, pk: int, image: int) -> HttpResponse:
     """The picture as it was made or uploaded. It never changes."""
     require(may_view(request.user), "look at studies")
-    path = image_path(_image(pk, image)).resolve()
-    if not (path.is_relative_to(study_folder(pk).resolve()) and path.is_file()):
+    if (path := stored_image(_image(pk, image))) is None:
         raise Http404("The file is gone from the studio's data folder.")
     kept = {"Cache-Control": "private, max-age=31536000, immutable"}
     return HttpResponse(path.read_bytes(), content_type="image/png", headers=kept)
