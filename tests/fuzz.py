@@ -30,8 +30,13 @@ def administrators_token(studio: Stack) -> str:
     ).split()[-1]
 
 
-def fuzz(studio: Stack, folder: Path, *, examples: int, phases: str = "all") -> tuple[Counter[int], str]:
-    """Run the tool; returns how many answers had each status, and what it printed. Asserts that it found nothing."""
+def fuzz(
+    studio: Stack, folder: Path, *, examples: int, phases: str = "all", paths: str = ""
+) -> tuple[Counter[int], str]:
+    """Run the tool; returns how many answers had each status, and what it printed. Asserts that it found nothing.
+
+    paths: a regular expression of the addresses to ask, where not all.
+    """
     report = folder / "report.har"
     base = f"http://127.0.0.1:{studio.port}"
     token = administrators_token(studio)
@@ -53,6 +58,7 @@ def fuzz(studio: Stack, folder: Path, *, examples: int, phases: str = "all") -> 
         "--no-color",
     ]
     command += [] if phases == "all" else ["--phases", phases]
+    command += ["--include-path-regex", paths] if paths else []
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-2_000:]
     entries = json.loads(report.read_text())["log"]["entries"]
