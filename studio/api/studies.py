@@ -1,7 +1,7 @@
 """Studies over REST: the list, making and changing them, what can be done with one, and its audit trail.
 
-Prompts, arms and images are in `study_building`, links in `study_links`, results and votes in `study_results`. Nothing
-here votes: only a participant does.
+Prompts, arms and images are in `study_building`, links in `study_links`, figures in `study_results`, participants and
+votes in `study_votes`. Nothing here votes: only a participant does.
 """
 
 from __future__ import annotations

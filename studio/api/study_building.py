@@ -71,6 +71,12 @@ class PromptRow(serializers.ModelSerializer[Prompt]):
         return row.position + 1
 
 
+class PromptsAnswer(serializers.Serializer[Any]):
+    """All prompts, in order."""
+
+    results = PromptRow(many=True)
+
+
 class NewPrompt(serializers.Serializer[Any]):
     text = Text(max_length=MOST_CHARACTERS)
     label = serializers.IntegerField(  # type: ignore[assignment]
@@ -113,7 +119,7 @@ class StudyPrompts(ListEndpoint):
 
     @extend_schema(
         request=NewPrompts,
-        responses={200: PromptRow(many=True)},
+        responses={200: PromptsAnswer},
         examples=[
             OpenApiExample(
                 "Two digits",
@@ -126,7 +132,7 @@ class StudyPrompts(ListEndpoint):
         """Replace the prompts of a draft. One that stays at its place keeps its images."""
         study = own_study(request, pk)
         rows = prompts_set(study, signed_in_user(request), _lines(self.validated(NewPrompts)["prompts"]))
-        return Response(PromptRow(rows, many=True).data)
+        return Response(PromptsAnswer({"results": rows}).data)
 
 
 class StudyPromptDraw(Endpoint):
@@ -134,7 +140,7 @@ class StudyPromptDraw(Endpoint):
 
     @extend_schema(
         request=PromptDraw,
-        responses={200: PromptRow(many=True)},
+        responses={200: PromptsAnswer},
         examples=[
             OpenApiExample(
                 "Like the paper", value={"source": BUILT_IN, "number": 17, "seed": 1}, request_only=True
@@ -150,7 +156,7 @@ class StudyPromptDraw(Endpoint):
             study, signed_in_user(request), lines, number=asked.get("number", study.prompts_wanted),
             seed=asked.get("seed", study.seed), origin=origin, again=asked["source"] == CLASSES,
         )  # fmt: skip
-        return Response(PromptRow(rows, many=True).data)
+        return Response(PromptsAnswer({"results": rows}).data)
 
 
 def _lines(prompts: list[dict[str, Any]]) -> list[Line]:
@@ -333,12 +339,16 @@ class StudyImageOne(Endpoint):
     def get(self, request: Request, pk: int, image_id: int) -> Response:
         return Response(ImageRow(_image(pk, image_id)).data)
 
+
+class StudyImageReview(Endpoint):
+    """What a person says of an image."""
+
     @extend_schema(
         request=Verdict,
         responses={200: ImageRow},
         examples=[OpenApiExample("A rejection", value={"review": "rejected", "reason": "Blurred"}, request_only=True)],
     )
-    def patch(self, request: Request, pk: int, image_id: int) -> Response:
+    def put(self, request: Request, pk: int, image_id: int) -> Response:
         """Approve or reject it, while the study is in review. Who looks at images stands in the audit trail."""
         own_study(request, pk)
         image, asked = _image(pk, image_id), self.validated(Verdict)

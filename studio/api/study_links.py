@@ -44,6 +44,12 @@ class StudyLinkRow(serializers.ModelSerializer[Link]):
         return link_state(row, getattr(row, "finished", 0))
 
 
+class LinksAnswer(serializers.Serializer[Any]):
+    """The links that were made, in the order of the notes."""
+
+    results = StudyLinkRow(many=True)
+
+
 class LinksQuery(PageQuery):
     personal = serializers.BooleanField(required=False, help_text="Only personal links, or only open ones.")
 
@@ -81,7 +87,7 @@ class StudyLinks(ListEndpoint):
 
     @extend_schema(
         request=NewLinks,
-        responses={201: StudyLinkRow(many=True)},
+        responses={201: LinksAnswer},
         examples=[OpenApiExample("Two people", value={"notes": ["Grace", "Alan"]}, request_only=True)],
     )
     @idempotent
@@ -92,7 +98,7 @@ class StudyLinks(ListEndpoint):
             raise Unprocessable({"count": "say how many, or write a note for each"})
         notes = asked.get("notes") or [""] * asked.get("count", 0)
         links = personal_links_create(study, signed_in_user(request), notes=notes, expires_at=asked.get("expires_at"))
-        told = StudyLinkRow(links, many=True, context={"request": request})
+        told = LinksAnswer({"results": links}, context={"request": request})
         return Response(told.data, status=status.HTTP_201_CREATED)
 
 

@@ -158,7 +158,8 @@ API = {
     "studies/<id:pk>/arms/<str:arm>": {"put": "owner"},
     "studies/<id:pk>/arms/<str:arm>/images": {"post": "owner"},
     "studies/<id:pk>/images": {"get": "viewer"},
-    "studies/<id:pk>/images/<id:image_id>": {"get": "viewer", "patch": "owner"},
+    "studies/<id:pk>/images/<id:image_id>": {"get": "viewer"},
+    "studies/<id:pk>/images/<id:image_id>/review": {"put": "owner"},
     "studies/<id:pk>/images/<id:image_id>/file": {"get": "viewer", "put": "owner"},
     "studies/<id:pk>/links": {"get": "owner", "post": "owner"},  # a link is a way in
     "studies/<id:pk>/links/open": {"put": "owner"},

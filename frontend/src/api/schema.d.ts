@@ -980,8 +980,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** @description Approve or reject it, while the study is in review. Who looks at images stands in the audit trail. */
-        patch: operations["studies_images_partial_update"];
+        patch?: never;
         trace?: never;
     };
     "/api/v1/studies/{id}/images/{image_id}/file": {
@@ -995,6 +994,23 @@ export interface paths {
         get: operations["studies_images_file_retrieve"];
         /** @description Put another picture into the place of a rejected one; it is a new image, to be reviewed in its turn. */
         put: operations["studies_images_file_update"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{id}/images/{image_id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** @description Approve or reject it, while the study is in review. Who looks at images stands in the audit trail. */
+        put: operations["studies_images_review_update"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1164,7 +1180,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description With and without those who are excluded. Figures that the votes do not allow are null and say why. */
+        /**
+         * @description With and without those who are excluded. Figures that the votes do not allow are null and say why.
+         *
+         *     404 while the study has not two arms.
+         */
         get: operations["studies_results_retrieve"];
         put?: never;
         post?: never;
@@ -1958,6 +1978,10 @@ export interface components {
             expires_at: string;
             readonly id: number;
             role?: components["schemas"]["RoleEnum"];
+        };
+        /** @description The links that were made, in the order of the notes. */
+        LinksAnswer: {
+            results: components["schemas"]["StudyLinkRow"][];
         };
         /** @description Passages of the log. */
         LogAnswer: {
@@ -3273,11 +3297,6 @@ export interface components {
             /** @description Participants do not see it. */
             title?: string;
         };
-        PatchedVerdictRequest: {
-            /** @description Why it is rejected; nothing for an approval. */
-            reason?: string;
-            review?: components["schemas"]["VerdictReviewEnum"];
-        };
         /** @description What is left out stays. */
         PatchedWishesChangeRequest: {
             email?: boolean;
@@ -3293,7 +3312,7 @@ export interface components {
             answered: number;
             /** @description Attention checks: answered right? */
             checks: boolean[];
-            /** @description Empty until they have finished. */
+            /** @description Only for those who may change the study; empty until they have finished. */
             completion_code: string;
             /** Format: date-time */
             consented_at: string;
@@ -3441,6 +3460,10 @@ export interface components {
             /** @description Its place, from 1. */
             readonly number: number;
             text: string;
+        };
+        /** @description All prompts, in order. */
+        PromptsAnswer: {
+            results: components["schemas"]["PromptRow"][];
         };
         /** @description A job that waits. `reason`: why it does, where no worker can take it now. */
         QueuedJob: {
@@ -3974,6 +3997,11 @@ export interface components {
             sha256?: string;
             /** @description Bytes, as announced. */
             size: number;
+        };
+        VerdictRequest: {
+            /** @description Why it is rejected; nothing for an approval. */
+            reason?: string;
+            review: components["schemas"]["VerdictReviewEnum"];
         };
         /**
          * @description * `approved` - approved
@@ -11234,128 +11262,6 @@ export interface operations {
             };
         };
     };
-    studies_images_partial_update: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: number;
-                image_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["PatchedVerdictRequest"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    /** @description Requests a minute. */
-                    "RateLimit-Limit"?: number;
-                    /** @description Requests left. */
-                    "RateLimit-Remaining"?: number;
-                    /** @description Seconds until the count starts again. */
-                    "RateLimit-Reset"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImageRow"];
-                };
-            };
-            /** @description The request is not valid; `errors` says where. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No token or session, or one that does not work. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Your role, or the token's scope, does not allow it. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing, or no such page. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Only JSON is spoken here. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not possible in the present state. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body has to be JSON. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Well formed, but it cannot be done; `errors` says why. */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many requests; `Retry-After` says when to go on. */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     studies_images_file_retrieve: {
         parameters: {
             query?: never;
@@ -11569,6 +11475,128 @@ export interface operations {
             };
         };
     };
+    studies_images_review_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                image_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerdictRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Requests a minute. */
+                    "RateLimit-Limit"?: number;
+                    /** @description Requests left. */
+                    "RateLimit-Remaining"?: number;
+                    /** @description Seconds until the count starts again. */
+                    "RateLimit-Reset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageRow"];
+                };
+            };
+            /** @description The request is not valid; `errors` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token or session, or one that does not work. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role, or the token's scope, does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such page. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Only JSON is spoken here. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body has to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Well formed, but it cannot be done; `errors` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to go on. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     studies_links_list: {
         parameters: {
             query?: {
@@ -11696,7 +11724,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["StudyLinkRow"];
+                    "application/json": components["schemas"]["LinksAnswer"];
                 };
             };
             /** @description The request is not valid; `errors` says where. */
@@ -12556,7 +12584,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PromptRow"];
+                    "application/json": components["schemas"]["PromptsAnswer"];
                 };
             };
             /** @description The request is not valid; `errors` says where. */
@@ -12677,7 +12705,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PromptRow"];
+                    "application/json": components["schemas"]["PromptsAnswer"];
                 };
             };
             /** @description The request is not valid; `errors` says where. */

@@ -75,7 +75,7 @@ def test_a_study_from_draft_to_open_by_script(ada: Client, user: User) -> None:
     assert (study["state"], study["owner"], study["checks"], study["arms"]) == ("draft", "ada", 0, [])
     assert "Arm A is not chosen." in study["problems"]
     sent = {"prompts": [{"text": "a cat"}, {"text": " a dog ", "label": None}]}
-    rows = put(ada, at(study, "prompts"), sent).json()
+    rows = put(ada, at(study, "prompts"), sent).json()["results"]
     assert rows == [{"number": 1, "text": "a cat", "label": None}, {"number": 2, "text": "a dog", "label": None}]
     for arm, shade in (("A", 0), ("B", 100)):
         told = put(ada, at(study, f"arms/{arm}"), {"kind": "upload", "label": f"arm {arm}"}).json()
@@ -92,7 +92,7 @@ def test_a_study_from_draft_to_open_by_script(ada: Client, user: User) -> None:
     images = ada.get(at(study, "images?review=pending")).json()["results"]
     assert [(image["prompt"], image["arm"]) for image in images] == [(1, "A"), (1, "B"), (2, "A"), (2, "B")]
     for image in images:
-        told = patch(ada, at(study, f"images/{image['id']}"), {"review": "approved"}).json()
+        told = put(ada, at(study, f"images/{image['id']}/review"), {"review": "approved"}).json()
         assert (told["review"], told["reviewed_by"]) == ("approved", "ada")
     assert post(ada, at(study, "actions/open")).json()["state"] == "open"
     said = [row["what"] for row in ada.get(at(study, "audit")).json()["results"]]
@@ -173,13 +173,15 @@ def test_a_wrong_study_is_refused_with_its_field(ada: Client, given: Any, status
 def test_prompts_are_drawn_from_each_kind_of_list(ada: Client, user: User, teacher: Any) -> None:
     study = study_create(owner=user, title="Which?", seed=3)
     address = at(study, "prompts/draw")
-    once, again = (post(ada, address, {"source": "built-in", "number": 5, "seed": 4}).json() for _ in range(2))
+    once, again = (
+        post(ada, address, {"source": "built-in", "number": 5, "seed": 4}).json()["results"] for _ in range(2)
+    )
     assert (len(once), once) == (5, again)
     given = [{"text": text, "label": number} for number, text in enumerate(("one", "two", "two", "three"))]
-    drawn = post(ada, address, {"source": "list", "prompts": given, "number": 4}).json()
+    drawn = post(ada, address, {"source": "list", "prompts": given, "number": 4}).json()["results"]
     assert {(row["text"], row["label"]) for row in drawn} == {("one", 0), ("two", 1), ("two", 2), ("three", 3)}
     put(ada, at(study, "arms/A"), {"kind": "teacher", "teacher": teacher.pk, "steps": 9})
-    drawn = post(ada, address, {"source": "classes", "number": 10}).json()
+    drawn = post(ada, address, {"source": "classes", "number": 10}).json()["results"]
     assert sorted(row["label"] for row in drawn) == list(range(10))
     assert ada.get(at(study, "prompts")).json()["results"] == drawn
 
@@ -270,12 +272,12 @@ def test_an_image_is_rejected_and_replaced(ada: Client, user: User) -> None:
     study = review_study(user)
     image = live_images(study)[0]
     address = at(study, f"images/{image.pk}")
-    assert list(errors(patch(ada, address, {"review": "rejected"}))) == ["reason"]
-    assert list(errors(patch(ada, address, {"review": "approved", "reason": "fine"}))) == ["reason"]
-    assert list(errors(patch(ada, address, {"review": "pending"}))) == ["review"]
+    assert list(errors(put(ada, f"{address}/review", {"review": "rejected"}))) == ["reason"]
+    assert list(errors(put(ada, f"{address}/review", {"review": "approved", "reason": "fine"}))) == ["reason"]
+    assert list(errors(put(ada, f"{address}/review", {"review": "pending"}))) == ["review"]
     new = png(200)
     assert ada.put(f"{address}/file", new, content_type="image/png").status_code == 409, "not rejected yet"
-    told = patch(ada, address, {"review": "rejected", "reason": "blurred"}).json()
+    told = put(ada, f"{address}/review", {"review": "rejected", "reason": "blurred"}).json()
     assert (told["review"], told["reason"], told["reviewed_by"]) == ("rejected", "blurred", "ada")
     assert ada.put(f"{address}/file", b"GIF89a", content_type="image/gif").status_code == 415
     assert list(errors(ada.put(f"{address}/file", b"no picture", content_type="image/png"))) == ["file"]
@@ -284,7 +286,7 @@ def test_an_image_is_rejected_and_replaced(ada: Client, user: User) -> None:
     picture = ada.get(told["url"])
     assert (picture["Content-Type"], picture.content[:4]) == ("image/png", b"\x89PNG")
     assert ada.get(address).json()["superseded"]
-    assert patch(ada, address, {"review": "approved"}).status_code == 409
+    assert put(ada, f"{address}/review", {"review": "approved"}).status_code == 409
     other = review_study(user)
     assert ada.get(at(other, f"images/{image.pk}")).status_code == 404
 
@@ -305,7 +307,7 @@ def test_links_are_made_changed_and_withdrawn_by_those_who_may(ada: Client, user
     assert link["address"].startswith("http://testserver/vote/")
     assert put(ada, at(study, "links/open"), {}).json() == link | {"cap": None}
     made = post(ada, at(study, "links"), {"notes": ["Grace", ""]})
-    assert (made.status_code, [row["note"] for row in made.json()]) == (201, ["Grace", ""])
+    assert (made.status_code, [row["note"] for row in made.json()["results"]]) == (201, ["Grace", ""])
     assert ada.get(at(study, "links?personal=true")).json()["count"] == 2
     assert ada.delete(at(study, f"links/{link['id']}")).status_code == 204
     (told,) = ada.get(at(study, "links?personal=false")).json()["results"]
@@ -335,7 +337,7 @@ def test_results_without_votes_say_why_there_is_no_figure(ada: Client, user: Use
     assert told["headline"] == {"why": "nobody has voted", "low": None, "high": None}
     assert (told["test"]["p"], bool(told["test"]["why"]), told["tally"]["share"]) == (None, True, None)
     refused = ada.get(at(study_create(owner=user, title="Which?"), "results"))
-    assert (refused.status_code, "two arms" in refused.json()["detail"]) == (409, True)
+    assert (refused.status_code, "two arms" in refused.json()["detail"]) == (404, True)
     assert ada.get(at(study_create(owner=user, title="Which?"), "participants")).json()["results"] == []
 
 
@@ -351,6 +353,10 @@ def test_participants_are_excluded_and_restored(ada: Client, user: User) -> None
     told = post(ada, f"{address}/exclude", {"reason": "too fast"}).json()
     assert (told["excluded"], told["exclusions"][0]["reason"], len(told["pairs"])) == (True, "too fast", 7)
     assert post(ada, f"{address}/exclude", {"reason": "again"}).status_code == 409
+    assert told["completion_code"] == "CODE"
+    vic = Client()
+    vic.force_login(User.objects.create_user("vic", role=Role.VIEWER))
+    assert vic.get(address).json()["completion_code"] == "", "it is what participants are paid for"
     told = post(ada, f"{address}/restore", {"reason": "a slow network"}).json()
     assert (told["excluded"], told["exclusions"][0]["lifted_by"]) == (False, "ada")
     assert post(ada, f"{address}/restore", {"reason": "again"}).status_code == 409
