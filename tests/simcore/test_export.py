@@ -181,6 +181,13 @@ def test_sample_and_evaluate_take_the_exported_file_like_the_checkpoint(
     assert measured["nfe"] == 1
 
 
+def test_a_teacher_is_measured_with_the_steps_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("evaluate", "--checkpoint", "bundled:digits", "--samples", 100, "--steps", 3) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["nfe"] == 5
+    with pytest.raises(CommandError, match=r"--steps must be between 1 and 1000 \(given: 0\)"):
+        command("evaluate", "--checkpoint", "bundled:digits", "--steps", 0)
+
+
 def test_samples_follow_seed_and_labels(exported: Path) -> None:
     student = load_student(exported)
     _, source = load_source(str(exported))
