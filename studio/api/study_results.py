@@ -12,9 +12,7 @@ from rest_framework.response import Response
 
 from studio.api.endpoint import Endpoint
 from studio.api.studies import LETTERS, study_of
-from studio.study.methods import methods_paragraph
 from studio.study.models import Arm
-from studio.study.results import Results, study_results
 
 
 class Figure(serializers.Serializer[Any]):
@@ -139,7 +137,9 @@ class ResultsAnswer(serializers.Serializer[Any]):
     needed = NeededRow(many=True)
     methods = serializers.SerializerMethodField(help_text="A paragraph with these figures, as one would print it.")
 
-    def get_methods(self, results: Results) -> str:
+    def get_methods(self, results: Any) -> str:
+        from studio.study.methods import methods_paragraph
+
         return methods_paragraph(results)
 
 
@@ -153,6 +153,9 @@ class StudyResults(Endpoint):
 
         404 while the study has not two arms.
         """
+        # NumPy and SciPy are loaded with the first results, not with the web server.
+        from studio.study.results import study_results
+
         study = study_of(pk)
         try:
             return Response(ResultsAnswer(study_results(study)).data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
@@ -27,7 +27,9 @@ from studio.study.amendments import MOST_REASON, participant_exclude, participan
 from studio.study.exports import DICTIONARY, dictionary_csv, vote_rows, votes_csv, votes_in_order, votes_json
 from studio.study.models import Arm, Exclusion, Participant, Side, Study, Vote
 from studio.study.participants import person_trials
-from studio.study.results import PersonRow, study_people
+
+if TYPE_CHECKING:
+    from studio.study.results import PersonRow
 
 AMEND = "amend a study that is not yours"
 
@@ -60,7 +62,7 @@ class PersonSummary(serializers.Serializer[Any]):
     flags = serializers.ListField(child=serializers.CharField(), help_text="What a person should look at.")
     excluded = serializers.SerializerMethodField()
 
-    def get_excluded(self, row: PersonRow) -> bool:
+    def get_excluded(self, row: Any) -> bool:
         return row.exclusion is not None
 
 
@@ -158,6 +160,9 @@ class StudyParticipantRestore(_Amendment):
 
 
 def _people(study: Study) -> list[PersonRow]:
+    # NumPy and SciPy are loaded with the first results, not with the web server.
+    from studio.study.results import study_people
+
     try:
         return study_people(study)
     except Arm.DoesNotExist:
