@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from django.db.models import QuerySet
 
 from studio.study.models import Exclusion, Participant, Study, Vote
 
@@ -79,14 +81,20 @@ def guarded(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def vote_rows(study: Study, *, private: bool = False) -> Iterator[dict[str, Any]]:
-    """Every vote as a dictionary of DICTIONARY's columns, by participant, trial and time; empty is an empty text.
+def vote_rows(study: Study, page: Iterable[Vote] | None = None, *, private: bool = False) -> Iterator[dict[str, Any]]:
+    """Every vote, or those of a page of `votes_in_order`, with DICTIONARY's columns; empty is an empty text.
 
     `private`: with what could tell who somebody is; for those who may change the study.
     """
     excluded = dict(
         Exclusion.objects.filter(participant__study=study, lifted_at=None).values_list("participant_id", "reason")
     )
+    for vote in votes_in_order(study).iterator(CHUNK) if page is None else page:
+        yield _row(vote, excluded) | _who(vote.trial.participant, private)
+
+
+def votes_in_order(study: Study) -> QuerySet[Vote]:
+    """Every vote by participant, trial and time, with what its row tells."""
     votes = Vote.objects.filter(trial__participant__study=study).order_by(
         "trial__participant__number", "trial__position", "pk"
     )
@@ -98,8 +106,7 @@ def vote_rows(study: Study, *, private: bool = False) -> Iterator[dict[str, Any]
         "replaced_by",
         "by",
     )
-    for vote in votes.select_related(*related).iterator(CHUNK):
-        yield _row(vote, excluded) | _who(vote.trial.participant, private)
+    return votes.select_related(*related)
 
 
 def _who(person: Participant, private: bool) -> dict[str, str]:

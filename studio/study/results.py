@@ -16,7 +16,7 @@ from studio.study.statistics.answers import Answer
 from studio.study.statistics.figures import Interval, NotEnough, Tally
 from studio.study.statistics.power import votes_needed
 from studio.study.statistics.shares import wilson
-from studio.study.statistics.summary import Part, Summary, summarise
+from studio.study.statistics.summary import Part, Summary, parts_by, summarise
 
 NO_VOTES = Part(Tally(0, 0, 0), Tally(0, 0, 0), None)
 
@@ -143,11 +143,19 @@ def study_results(study: Study) -> Results:
         other=other,
         kept=summary,
         everyone=everyone,
-        people=_people(study, answers, checks, everyone, exclusions),
+        people=_people(study, answers, checks, everyone.people, exclusions),
         prompts=[_prompt(prompt, summary) for prompt in Prompt.objects.filter(study=study)],
         needed=[Needed(share, votes_needed(share / 100), summary.tally.decided) for share in (60, 55)],
         corrections=_corrections(study, exclusions),
     )
+
+
+def study_people(study: Study) -> list[PersonRow]:
+    """Who took part, without the statistics of the whole. Raises Arm.DoesNotExist while the study has not both arms."""
+    arm, _ = arms_in_order(study)
+    answers, checks = counting_votes(study)
+    parts = parts_by(answers, arm.position, "participant")
+    return _people(study, answers, checks, parts, _exclusions(study))
 
 
 def _bar(tally: Tally, interval: Interval | NotEnough) -> Bar | None:
@@ -206,7 +214,7 @@ def _people(
     study: Study,
     answers: Sequence[Answer],
     checks: dict[int, list[bool]],
-    everyone: Summary,
+    parts: dict[int, Part],
     exclusions: dict[int, Exclusion],
 ) -> list[PersonRow]:
     theirs: dict[int, list[Answer]] = defaultdict(list)
@@ -220,7 +228,7 @@ def _people(
             finished=person.finished_at is not None,
             answered=len(theirs[person.number]),
             trials=person.asked,
-            part=everyone.people.get(person.number, NO_VOTES),
+            part=parts.get(person.number, NO_VOTES),
             checks=tuple(checks.get(person.number, ())),
             flags=flags_of(theirs[person.number], checks.get(person.number, ())),
             exclusion=exclusions.get(person.number),

@@ -20,7 +20,7 @@ from studio.study.opening import enlargement
 from studio.study.pictures import live_images
 from studio.study.review import image_approve, image_reject, image_replace
 from studio.study.selectors import review_pairs, review_progress, study_context
-from studio.study.storage import image_path, study_folder
+from studio.study.storage import stored_image
 from studio.study.views import find_study, study_to_change
 
 
@@ -101,8 +101,7 @@ def show_as_participant(request: HttpRequest, pk: int, image: int) -> HttpRespon
 
 
 def _content(image: Image) -> bytes:
-    path = image_path(image).resolve()
-    if not (path.is_relative_to(study_folder(image.prompt.study_id).resolve()) and path.is_file()):
+    if (path := stored_image(image)) is None:
         raise Http404("The file is gone from the studio's data folder.")
     return path.read_bytes()
 

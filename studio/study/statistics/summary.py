@@ -74,8 +74,8 @@ def summarise(answers: Sequence[Answer], *, arm: int, seed: int) -> Summary:
         bias=side_bias(answers, arm),
         agreement=agreement(scores),
         seconds=median_seconds(answers),
-        prompts=_parts(answers, arm, "prompt"),
-        people=_parts(answers, arm, "participant"),
+        prompts=parts_by(answers, arm, "prompt"),
+        people=parts_by(answers, arm, "participant"),
     )
 
 
@@ -103,7 +103,8 @@ def median_seconds(answers: Sequence[Answer]) -> float | None:
     return median(times) if times else None
 
 
-def _parts(answers: Sequence[Answer], arm: int, by: Literal["prompt", "participant"]) -> dict[int, Part]:
+def parts_by(answers: Sequence[Answer], arm: int, by: Literal["prompt", "participant"]) -> dict[int, Part]:
+    """The votes of each prompt or participant, in rising order."""
     groups: dict[int, list[Answer]] = defaultdict(list)
     for answer in answers:
         groups[getattr(answer, by)].append(answer)
