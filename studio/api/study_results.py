@@ -127,8 +127,7 @@ class ResultsAnswer(serializers.Serializer[Any]):
     participants_wanted = serializers.IntegerField(source="study.participants_wanted")
     finished = serializers.IntegerField(help_text="Participants who answered everything and count.")
     peeking = serializers.BooleanField(
-        help_text="The study is open and has not reached its target: to stop now because it looks good would inflate "
-        "significance."
+        help_text="The study has not reached its target: to stop before it because it looks good inflates significance."
     )
     corrections = serializers.IntegerField(help_text="Votes that count and that researchers corrected.")
     kept = SummaryRow(help_text="Without those who are excluded.")

@@ -14,8 +14,8 @@ FORM_BYTES = 12 * MIB  # with the longest list of prompts
 # Where files come in, and the most bytes of one; None: as large as uploads may be.
 UPLOAD_ADDRESSES = (
     (re.compile(r"/imports/|/api/v1/uploads"), None),
-    (re.compile(r"/studies/\d+/arms/upload/$|/api/v1/studies/\d+/.*(images|archive|upload)"), 1 << 30),
-    (re.compile(r"/studies/\d+/images/\d+/replace/$"), 32 * MIB),
+    (re.compile(r"/studies/\d+/arms/upload/$"), 1 << 30),
+    (re.compile(r"/studies/\d+/images/\d+/replace/$|/api/v1/studies/\d+/images/\d+/file$"), 32 * MIB),
 )
 
 Message = dict[str, Any]

@@ -3510,7 +3510,7 @@ export interface components {
             needed: components["schemas"]["NeededRow"][];
             other: components["schemas"]["ComparedArm"];
             participants_wanted: number;
-            /** @description The study is open and has not reached its target: to stop now because it looks good would inflate significance. */
+            /** @description The study has not reached its target: to stop before it because it looks good inflates significance. */
             peeking: boolean;
             prompts: components["schemas"]["PromptResult"][];
             state: string;

@@ -50,6 +50,8 @@ async def test_a_body_has_a_bound(parts: list[bytes], headers: Any, status: int)
     [
         ("/studies/7/arms/upload/", 1024),
         ("/studies/7/images/3/replace/", 32),
+        ("/api/v1/studies/7/images/3/file", 32),
+        ("/api/v1/studies/7/images", 12),
         ("/studies/7/arms/", 12),
         ("/vote/x/", 12),
     ],
