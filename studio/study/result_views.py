@@ -21,6 +21,7 @@ from studio.study.methods import methods_paragraph
 from studio.study.models import Participant, Side, Study, Vote
 from studio.study.participants import person_trials
 from studio.study.results import study_results
+from studio.study.selectors import study_context
 
 PAGE_SIZE = 100
 
@@ -30,7 +31,7 @@ PAGE_SIZE = 100
 def show_results(request: HttpRequest, pk: int) -> HttpResponse:
     """The tally with its uncertainty, by prompt and by participant."""
     study = _study(request, pk)
-    context = {"study": study, "may_change": may_change(request.user, study.owner_id)}
+    context = study_context(study, request.user)
     if not Vote.objects.filter(trial__participant__study=study).exists():
         return render(request, "study/no_results.html", context)
     results = study_results(study)
@@ -46,11 +47,9 @@ def show_participant(request: HttpRequest, pk: int, number: int) -> HttpResponse
     study = _study(request, pk)
     person = _participant(study, number)
     exclusions = list(person.exclusions.select_related("by", "lifted_by"))
-    context = {
-        "study": study,
+    context = study_context(study, request.user) | {
         "person": person,
         "excluded": any(exclusion.lifted_at is None for exclusion in exclusions),
-        "may_change": may_change(request.user, study.owner_id),
         "trials": person_trials(person),
         "exclusions": exclusions,
         "sides": [side for side in Side if side != Side.NONE or study.no_preference],

@@ -29,6 +29,7 @@ from studio.study.links import (
 )
 from studio.study.models import Link, Study
 from studio.study.participation import answers_of, study_slots
+from studio.study.selectors import study_context
 
 PAGE_SIZE = 100
 
@@ -104,7 +105,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
     slots, images = study_slots(study, 1)
     slots = [slot for slot in slots if {slot.left, slot.right} <= images.keys()]
     if not slots:
-        return render(request, "study/no_preview.html", {"study": study})
+        return render(request, "study/no_preview.html", study_context(study, request.user))
     asked = request.GET.get("place", "")
     place = min(int(asked), len(slots)) if asked.isdecimal() and len(asked) < 6 and int(asked) else 1
     slot = slots[place - 1]
@@ -137,6 +138,7 @@ def _share_page(request: HttpRequest, study: Study, status: int = 200, **shown: 
     address = _address(request, link) if link else ""
     context = {
         "study": study,
+        "mine": True,
         "turnout": study_turnout(study),
         "open_link": link,
         "open_address": address,

@@ -13,9 +13,10 @@ from studio.celery import LIGHT_QUEUE
 from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
 from studio.jobs.services import job_end
+from studio.runs.deletion import run_delete
 from studio.runs.distillation import run_folder
 from studio.runs.models import Checkpoint, Run
-from studio.runs.services import demo_run_create, run_create
+from studio.runs.services import RunRefused, demo_run_create, run_create
 from studio.study.demo import TITLE
 from studio.study.generation import images_cancel
 from studio.study.lifecycle import StudyState
@@ -48,9 +49,7 @@ def end(state: JobState = JobState.SUCCEEDED, *steps: int) -> Job:
     return Job.objects.get(pk=job.pk)
 
 
-def test_the_demo_run_leaves_a_study_of_its_last_student_whose_images_are_on_their_way(
-    user: Any, demo_run: Run
-) -> None:
+def test_the_demo_run_leaves_a_study_of_its_last_student(user: Any, demo_run: Run) -> None:
     end()
     study = Study.objects.get()
     assert (study.title, study.owner, study.state) == (TITLE, user, StudyState.GENERATING)
@@ -102,6 +101,12 @@ def test_a_study_that_was_deleted_stays_away(user: Any, demo_run: Run) -> None:
     run_create(owner=user, name="again", preset="digits-demo", spec=find_preset("digits-demo").spec)
     end()
     assert not Study.objects.exists()
+
+
+def test_the_run_is_not_deleted_under_its_study(user: Any, demo_run: Run) -> None:
+    end()
+    with pytest.raises(RunRefused, match="step 2500 in the study “Digits: teacher or student\\?”"):
+        run_delete(Run.objects.get(pk=demo_run.pk), actor=user)
 
 
 def test_where_it_cannot_be_made_the_run_has_succeeded_all_the_same(

@@ -44,8 +44,9 @@ def close(study: Study) -> None:
 
 def test_somebody_agrees_answers_every_pair_and_gets_a_code(study: Study, voter: Voter) -> None:
     consent = text_of(voter.open())
-    for text in ("Digits", "Look closely.", "I take part freely.", "3 pairs"):
+    for text in ("Look closely.", "I take part freely.", "3 pairs"):
         assert text in consent
+    assert study.title not in consent, "it may say what is compared"
     assert voter.agree().status_code == 303
     for place in (1, 2, 3):
         page = text_of(voter.open())
