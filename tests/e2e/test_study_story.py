@@ -108,6 +108,7 @@ def review(page: Page, studio: Stack) -> None:
     page.keyboard.press("ArrowRight")
     for _ in range(2 * PROMPTS - 1):
         page.keyboard.press("a")
+    expect(progress).to_contain_text("33 of 34 approved")
     page.keyboard.press("r")
     page.keyboard.type("a smudge")
     page.keyboard.press("Enter")
