@@ -82,8 +82,10 @@ def train_classifier(dataset: str, out: Path, seed: int = 0, iterations: int = 2
     """Train on the training split, write `extractor.safetensors`, `extractor.json` and `README.md` into `out`.
 
     dataset: a reference as `load_dataset` takes it. Yields the number of finished iterations. Raises ValueError for an
-    unknown data set or one without labels, OSError on writing.
+    unknown data set, one without labels or fewer than one iteration, OSError on writing.
     """
+    if iterations < 1:
+        raise ValueError(f"iterations has to be at least 1 (given: {iterations})")
     data = load_dataset(dataset)
     train, labels = for_training(data.train), data.train.labels
     if labels is None:

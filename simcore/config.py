@@ -269,11 +269,11 @@ class ComputeSpec(Spec):
         None,
         gt=0,
         le=100_000,
-        help="Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. "
+        help="Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. "
         "Say more where large batches keep many activations.",
         unit="GiB",
         source="ours",
-        label="Memory",
+        label="Least memory",
     )
     channels_last: Switch = setting(
         "auto",

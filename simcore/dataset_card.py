@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -21,6 +22,12 @@ class DatasetCard(Spec):
     image_shape: tuple[int, int, int] = Field(description="(channels, height, width)")
     train_count: int
     heldout_count: int
+    split: Literal["published", "simcore"] = Field(
+        "simcore",
+        description="published: the files say which images are held out, and whoever trained on them kept to it; "
+        "simcore: the division is ours, and only a teacher that was trained here on the training images keeps to it. "
+        "Samples of others are compared with all images",
+    )
     classes: int = Field(description="0 without labels")
     class_names: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = Field((), description="images of each class, held-out ones included")

@@ -110,13 +110,23 @@ class Distillation:
     def _update_student(self, parts: list[Batch]) -> dict[str, float]:
         def loss(part: Batch) -> Tensor:
             images = self._generate(part, self.student.training_denoiser)
-            return self._student_loss(images, part.t, part.noise, part.labels, self.denoiser.denoiser, self._real)
+            return self._objective(images, part)
 
+        with self._dropout(self.student.network), self.denoiser.frozen():
+            return self.student.update(self.step + 1, parts, loss)
+
+    def _objective(self, images: Tensor, part: Batch) -> Tensor:
+        """θ's losses. A distance that overflows in one process is a TrainingError in all: none waits for the others."""
+        losses, reason = None, "it overflowed in another process"
         try:
-            with self._dropout(self.student.network), self.denoiser.frozen():
-                return self.student.update(self.step + 1, parts, loss)
+            losses = self._student_loss(images, part.t, part.noise, part.labels, self.denoiser.denoiser, self._real)
         except DistanceOverflow as error:
-            raise TrainingError(self.step + 1, "distance", f"{error}; a smaller objective.exp_beta helps") from None
+            reason = str(error)
+        can_overflow = self.spec.objective.distance == "exp_power"
+        if can_overflow and self.world.anywhere(losses is None, self.device):
+            raise TrainingError(self.step + 1, "distance", f"{reason}; a smaller objective.exp_beta helps")
+        assert losses is not None
+        return losses
 
     def _generate(self, part: Batch, generator: Denoiser) -> Tensor:
         if part.images is not None:

@@ -24,7 +24,7 @@ class ImportedConfig(Spec):
     preconditioning: Literal["EDMPrecond", "VPPrecond", "VEPrecond", "iDDPMPrecond", "edm"]
     model_type: Literal["SongUNet", "DhariwalUNet", "CompactUNet"]
     img_resolution: Resolution
-    img_channels: int = Field(ge=1, le=64)
+    img_channels: Literal[1, 3]  # what can be drawn and measured: grey or RGB
     label_dim: int = Field(0, ge=0, le=100_000)
     augment_dim: int = Field(0, ge=0, le=1024)
     model_channels: int = Field(128, ge=1, le=4096)

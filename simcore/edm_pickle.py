@@ -21,11 +21,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from simcore.config import Spec
 from simcore.edm_pickle_scan import Refused
 
-MAX_FILE = 4 << 30  # bytes; ImageNet-64's checkpoint has 1.2e9
+MAX_FILE = 2 << 30  # bytes; ImageNet-64's checkpoint has 1.2e9
 CPU_SECONDS = 60  # one read of CIFAR-10's 223 MB takes less than 2
 WALL_SECONDS = 300
 _BASE_MEMORY = 256 << 20  # address space of the child on its own is 0.1 GiB
 _COPIES = 4  # the file mapped, its storages, what is written, and one to spare
+_MOST_MEMORY = 6 << 30  # whatever the file's size, which a sparse file has for nothing
 
 Scalar = bool | int | float | str
 
@@ -77,9 +78,14 @@ def _size(path: Path) -> int:
     return status.st_size
 
 
+def _memory(size: int) -> int:
+    """Address space of the child for a file of `size` bytes."""
+    return min(_BASE_MEMORY + _COPIES * size, _MOST_MEMORY)
+
+
 def _run_child(paths: Sequence[Path], folder: Path, size: int) -> tuple[list[str], str]:
     """The child's lines, and why it ended before its time ("" if it did not)."""
-    command = [sys.executable, "-m", "simcore.edm_pickle_child", str(_BASE_MEMORY + _COPIES * size), str(CPU_SECONDS)]
+    command = [sys.executable, "-m", "simcore.edm_pickle_child", str(_memory(size)), str(CPU_SECONDS)]
     command += [str(folder), *(str(path.absolute()) for path in paths)]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads cost address space
     with subprocess.Popen(

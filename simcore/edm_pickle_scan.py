@@ -48,7 +48,7 @@ def scan(stream: Stream, allowed: Iterable[Global], persistent: bool = False) ->
     """
     allowed = set(allowed)
     known = _KNOWN | {"BINPERSID"} if persistent else _KNOWN
-    names = _Names()
+    names, frames = _Names(), _Frames()
     for count, (opcode, argument, position) in enumerate(opcodes(stream)):
         if opcode not in known:
             raise Refused(f"not plain data: opcode {opcode} at byte {position}")
@@ -58,9 +58,11 @@ def scan(stream: Stream, allowed: Iterable[Global], persistent: bool = False) ->
             raise Refused(f"too large: a text of {len(argument):,} characters at byte {position}")
         if opcode in _PUT and isinstance(argument, int) and argument > count:
             raise Refused(f"memo index {argument:,} at byte {position}, after only {count} opcodes")
+        frames.follow(opcode, argument, position)
         wanted = names.follow(opcode, argument, position)
         if wanted is not None and wanted not in allowed:
             raise Refused(f"it asks for {show(wanted)}, which no EDM checkpoint needs")
+    frames.stop(stream.tell())
 
 
 def show(wanted: Global) -> str:
@@ -77,6 +79,34 @@ def opcodes(stream: Stream) -> Iterator[tuple[str, object, int]]:
         if "unknown" in str(error):
             raise Refused(f"not a pickle, or damaged: {error}") from None
         raise Refused(f"truncated or damaged: {error}") from None
+
+
+class _Frames:
+    """Holds frames to what picklers write: one after the other, each of whole opcodes.
+
+    `pickletools` reads across a frame's end. CPython's unpickler, where an argument straddles it, drops what is left of
+    the frame and takes the argument from behind it, so that it would see other opcodes than the scan.
+    """
+
+    _HEAD = 9  # bytes of the opcode and its argument
+
+    def __init__(self) -> None:
+        self._end: int | None = None  # of the frame that is open
+
+    def follow(self, opcode: str, argument: object, position: int) -> None:
+        """Called for every opcode. Raises Refused."""
+        if self._end is not None and position >= self._end:
+            self.stop(position)
+        if opcode == "FRAME" and isinstance(argument, int):
+            if self._end is not None:
+                raise Refused(f"damaged: a frame within a frame at byte {position}")
+            self._end = position + self._HEAD + argument
+
+    def stop(self, position: int) -> None:
+        """The open frame, if any, has to end here. Raises Refused."""
+        if self._end not in (None, position):
+            raise Refused(f"damaged: a frame should end at byte {self._end}, which is within an opcode or behind all")
+        self._end = None
 
 
 class _Names:

@@ -163,7 +163,7 @@ def as_storage(data: bytes | memoryview, dtype: str, count: int) -> Storage:
 
 
 def _rebuild_tensor(storage: object, offset: object, size: object, stride: object, *_: object) -> Tensor:
-    """torch._utils._rebuild_tensor_v2: a view that must lie within its storage and repeat nothing."""
+    """torch._utils._rebuild_tensor_v2: a view within its storage that holds no more numbers than it."""
     if not isinstance(storage, Storage):
         raise Refused("a tensor without a storage")
     if not _are_counts(size) or not _are_counts(stride) or len(size) != len(stride) or not _is_count(offset):

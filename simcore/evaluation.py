@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from simcore import fidelity
 from simcore.classifier import has_extractor
-from simcore.datasets import Images, load_dataset
-from simcore.extractors import Extractor, bundled_extractor, open_extractor
+from simcore.datasets import load_dataset
+from simcore.extractors import bundled_extractor, open_extractor
 from simcore.figures import POINT_SETS
 from simcore.images import to_uint8
 from simcore.point_figures import Support, modes_kept, sliced_wasserstein
@@ -32,27 +32,41 @@ Sampler = Callable[[Tensor, Tensor | None], Tensor]
 
 @dataclass(frozen=True)
 class SamplingSource:
-    """How images come about: `sample(latents, labels)` on `device`, `nfe` network evaluations each."""
+    """How images come about: `sample(latents, labels)` on `device`, `nfe` network evaluations each.
+
+    heldout_of: the data set whose held-out images its teacher never saw, trained on the others; "" where unknown.
+    """
 
     sample: Sampler
     shape: tuple[int, int, int]
     label_dim: int
     device: torch.device
     nfe: int
+    heldout_of: str = ""
 
 
 def student_source(
-    generator: nn.Module, shape: tuple[int, int, int], label_dim: int, init_sigma: float
+    generator: nn.Module, shape: tuple[int, int, int], label_dim: int, init_sigma: float, heldout_of: str = ""
 ) -> SamplingSource:
     """One step of the generator."""
     device = next(generator.parameters()).device
-    return SamplingSource(lambda z, labels: one_step(generator, z, labels, init_sigma), shape, label_dim, device, 1)
+
+    def sample(latents: Tensor, labels: Tensor | None) -> Tensor:
+        return one_step(generator, latents, labels, init_sigma)
+
+    return SamplingSource(sample, shape, label_dim, device, 1, heldout_of)
 
 
-def teacher_source(denoiser: EDMPrecond, shape: tuple[int, int, int], label_dim: int, steps: int) -> SamplingSource:
+def teacher_source(
+    denoiser: EDMPrecond, shape: tuple[int, int, int], label_dim: int, steps: int, heldout_of: str = ""
+) -> SamplingSource:
     """`steps` steps of the deterministic Heun sampler."""
     device = next(denoiser.parameters()).device
-    return SamplingSource(lambda z, labels: heun(denoiser, z, labels, steps), shape, label_dim, device, 2 * steps - 1)
+
+    def sample(latents: Tensor, labels: Tensor | None) -> Tensor:
+        return heun(denoiser, latents, labels, steps)
+
+    return SamplingSource(sample, shape, label_dim, device, 2 * steps - 1, heldout_of)
 
 
 @torch.no_grad()
@@ -70,7 +84,11 @@ def draw(
 
 
 class Evaluator:
-    """Measures samples against a data set's training and held-out images, which are read in batches.
+    """Measures samples against a data set's images, which are read in batches.
+
+    Where the data set comes divided, and where the samples' teacher was trained here on its training images, those are
+    what they are compared with, and the held-out images besides. Else they are compared with all of its images: those
+    that a published teacher was trained on.
 
     dataset, extractor: references, as `load_dataset` and `open_extractor` take them; without an extractor the bundled
     one. Raises ValueError where either is unknown or they do not fit.
@@ -86,13 +104,19 @@ class Evaluator:
                 f"the extractor takes {self._extractor.channels}-channel images; data set '{data.name}' has "
                 f"{self._shape[0]} channels"
             )
-        self._train, self._heldout = (_statistics(part, self._extractor) for part in (data.train, data.heldout))
+        self._data = data
+        self._train, self._heldout, self._all = (fidelity.Moments() for _ in range(3))
+        for images, moments in ((data.train, self._train), (data.heldout, self._heldout)):
+            for pixels in images.pixel_batches(self._extractor.batch_size(images.image_shape)):
+                features = self._extractor(pixels)[0]
+                moments.add(features)
+                self._all.add(features)
 
     def measure(
         self, source: SamplingSource, samples: int, between: Callable[[], None] = lambda: None
     ) -> dict[str, float]:
-        """`frechet` (to the training images), `frechet_heldout` and, where the extractor knows the source's classes,
-        `accuracy`.
+        """`frechet`, `frechet_heldout` where the source's teacher never saw the held-out images and, where the
+        extractor knows the source's classes, `accuracy`.
 
         `between` is called between batches and may raise to abandon the evaluation. Raises ValueError for a source of
         images of another shape.
@@ -106,11 +130,11 @@ class Evaluator:
             moments.add(features)
             right += int((logits.argmax(1) == chosen).sum()) if logits is not None else 0
             between()
+        parts = {"frechet": self._all}
+        if self._data.split == "published" or source.heldout_of == self._data.reference:
+            parts = {"frechet": self._train, "frechet_heldout": self._heldout}
         measured = moments.statistics()
-        values = {
-            "frechet": fidelity.frechet_distance(measured, self._train),
-            "frechet_heldout": fidelity.frechet_distance(measured, self._heldout),
-        }
+        values = {name: fidelity.frechet_distance(measured, part.statistics()) for name, part in parts.items()}
         if source.label_dim and source.label_dim == self._extractor.classes:
             values["accuracy"] = right / samples
         return values
@@ -169,10 +193,3 @@ def open_evaluator(dataset: str, extractor: str | None = None) -> Evaluator | Po
     if extractor:
         raise ValueError(f"'{dataset}' holds points, which are measured without a feature extractor")
     return PointEvaluator(dataset)
-
-
-def _statistics(images: Images, extractor: Extractor) -> fidelity.Statistics:
-    moments = fidelity.Moments()
-    for pixels in images.pixel_batches(extractor.batch_size(images.image_shape)):
-        moments.add(extractor(pixels)[0])
-    return moments.statistics()

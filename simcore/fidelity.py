@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from simcore.precision import full_fp32
+
 
 def _import_torchvision() -> None:
     """torchvision from PyPI is built for CUDA and fails beside a CPU torch for want of two operator schemas.
@@ -84,6 +86,7 @@ def inception_extractor(weights: dict[str, Tensor]) -> nn.Module:
     content = io.BytesIO()
     torch.save(weights, content)
     content.seek(0)
+    full_fp32()
     created: nn.Module = create_feature_extractor(
         "inception-v3-compat",
         ["2048"],

@@ -45,8 +45,11 @@ def to_rgb_png(image: Tensor) -> bytes:
 def save_grid(path: Path, images: Tensor, columns: int) -> None:
     """Write images [N, 1 or 3, H, W] in [−1, 1] as one PNG, row by row, with a thin line between them.
 
-    Small images are enlarged by whole factors. Raises OSError where the file cannot be written.
+    Small images are enlarged by whole factors. Raises ValueError for other numbers of channels, OSError where the file
+    cannot be written.
     """
+    if images.shape[1] not in (1, 3):
+        raise ValueError(f"images of {images.shape[1]} channels cannot be drawn: grey has 1, RGB has 3")
     tiles = _enlarged(to_uint8(images).numpy())
     count, channels, height, width = tiles.shape
     rows = math.ceil(count / columns)

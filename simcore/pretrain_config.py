@@ -177,6 +177,9 @@ def denoiser_config(
     channels, side, width = image_shape
     if side != width:
         raise SpecError({"dataset": f"the network takes square images; those of {name} are {width}×{side}"})
+    if (channels == 2) != isinstance(spec.network, PointNetworkSpec):  # images are grey or RGB
+        holds, network = ("points", "PointMLP") if channels == 2 else ("images", "CompactUNet")
+        raise SpecError({"network.model_type": f"{name} holds {holds}, which take a {network}"})
     if spec.conditional and not classes:
         raise SpecError({"conditional": f"{name} has no labels: train without them (conditional false)"})
     if isinstance(spec.network, NetworkSpec):

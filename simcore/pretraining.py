@@ -25,7 +25,7 @@ from simcore.sampling import one_hot
 from simcore.seeds import generator_for
 from simcore.teacher_card import TeacherEvaluation
 from simcore.teachers import build_denoiser
-from simcore.trained_teacher import Origin, write_teacher
+from simcore.trained_teacher import Origin, check_vacant, write_teacher
 from simcore.training_loop import Stage, TrainingLoop, prepare_torch
 from simcore.updates import Trainee, TrainingError, checkpoint_blocks
 from simcore.weighting import WEIGHTINGS
@@ -39,7 +39,7 @@ def pretrain(
     spec: resolved. run_dir: where samples and checkpoints go. resume: a checkpoint of the same run; training goes on
     bitwise as if it had never stopped. teacher: the folder of the finished teacher, whose card is in the summary.
     What is trained is the "student" of samples and evaluations: its moving average, by Heun's sampler. Raises
-    SpecError, DatasetError, TrainingError, CheckpointError, OSError.
+    SpecError, DatasetError, TeacherError where the folder holds a teacher, TrainingError, CheckpointError, OSError.
     """
     yield from _Run(spec, run_dir, control, resume, teacher, origin).events()
 
@@ -157,6 +157,8 @@ class _Run(TrainingLoop):
     def __init__(
         self, spec: PretrainSpec, run_dir: Path, control: Control, resume: Path | None, teacher: Path, origin: Origin
     ) -> None:
+        if resume is None:
+            check_vacant(teacher)
         prepare_torch(spec)
         self.spec, self.teacher, self.origin = spec, teacher, origin
         self.data = load_dataset(spec.dataset)
@@ -165,7 +167,7 @@ class _Run(TrainingLoop):
         if resume is not None:
             self.resume(resume)
         shape, label_dim = self.data.image_shape, self.run.config["label_dim"]
-        self.student = teacher_source(self.run.average, shape, label_dim, spec.evaluation.steps)
+        self.student = teacher_source(self.run.average, shape, label_dim, spec.evaluation.steps, self.data.reference)
 
     def resolved(self, stored: PretrainSpec) -> PretrainSpec:
         return resolve_pretraining(stored)

@@ -6,15 +6,18 @@ import math
 import os
 from importlib.metadata import version
 from pathlib import Path
+from statistics import NormalDist
 from typing import TypeVar
 
 from simcore.config import ComputeSpec, RunSpec, SpecError, Switch, TimeSpec
-from simcore.pretrain_config import PretrainSpec
+from simcore.noise_levels import teacher_sigma_range
+from simcore.pretrain_config import PointNetworkSpec, PretrainSpec
 from simcore.teacher_card import TeacherCard
 
 Compute = TypeVar("Compute", bound=ComputeSpec)
 
 PSEUDO_HUBER_FACTOR = 0.00054
+LEAST_SHARE = 0.01  # of a law, that has to lie where the teacher was trained
 
 
 def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
@@ -22,6 +25,9 @@ def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
 
     Raises SpecError where the spec does not fit the teacher.
     """
+    _check_range(spec, card)
+    if card.config.get("model_type") == "PointMLP":
+        _check_points(spec.dropout, spec.performance)
     device = spec.device if spec.device != "auto" else "cuda" if has_cuda() else "cpu"
     c = spec.objective.pseudo_huber_c or PSEUDO_HUBER_FACTOR * math.sqrt(math.prod(card.image_shape))
     return spec.model_copy(
@@ -42,6 +48,8 @@ def resolve(spec: RunSpec, card: TeacherCard) -> RunSpec:
 def resolve_pretraining(spec: PretrainSpec) -> PretrainSpec:
     """The spec with threads, device and switches written out. Raises SpecError where they do not go together."""
     device = spec.device if spec.device != "auto" else "cuda" if has_cuda() else "cpu"
+    if isinstance(spec.network, PointNetworkSpec):
+        _check_points(spec.dropout, spec.performance)
     chosen = {"threads": spec.threads or available_cores(), "device": device}
     return spec.model_copy(update={**chosen, "performance": _performance(spec.performance, device)})
 
@@ -53,6 +61,39 @@ def _performance(given: Compute, device: str) -> Compute:
     auto: Switch = "on" if device == "cuda" else "off"
     switches = {"channels_last": given.channels_last, "compile": given.compile}
     return given.model_copy(update={name: auto if value == "auto" else value for name, value in switches.items()})
+
+
+def _check_range(spec: RunSpec, card: TeacherCard) -> None:
+    """t* lies, and a lognormal law draws, where the teacher has been trained."""
+    low, high = teacher_sigma_range(card.config)
+    its = f"the noise levels of {card.title} go from {low:.4g} to {high:.4g}"
+    problems = {}
+    if not low <= spec.generator.init_sigma <= high:
+        problems["generator.init_sigma"] = f"{its} (given: {spec.generator.init_sigma:g})"
+    for path, time in (("objective.time", spec.objective.time), ("denoiser.time", spec.denoiser.time)):
+        if time.law == "lognormal" and _share_within(time, low, high) < LEAST_SHARE:
+            problems[f"{path}.low"] = f"{its}; less than {LEAST_SHARE:.0%} of what the law draws lies there"
+    if problems:
+        raise SpecError(problems)
+
+
+def _share_within(time: TimeSpec, low: float, high: float) -> float:
+    """The share of the truncated lognormal law between `low` and `high`."""
+    law = NormalDist(time.log_mean, time.log_std)
+    first, last = (law.cdf(math.log(bound)) for bound in (time.low, time.high))
+    inner = [min(max(law.cdf(math.log(bound)), first), last) for bound in (low, high)]
+    return (inner[1] - inner[0]) / (last - first)
+
+
+def _check_points(dropout: float, performance: ComputeSpec) -> None:
+    """The network of points has neither dropout nor blocks."""
+    problems = {}
+    if dropout:
+        problems["dropout"] = f"the network of points has none: set 0 (given: {dropout:g})"
+    if performance.gradient_checkpointing:
+        problems["performance.gradient_checkpointing"] = "the network of points has no blocks: switch it off"
+    if problems:
+        raise SpecError(problems)
 
 
 def _with_steps(time: TimeSpec, path: str, card: TeacherCard) -> TimeSpec:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from simcore.config import Spec
-from simcore.events import Event, Finished, Metrics, event_line, parse_event
+from simcore.events import Checkpoint, Event, Finished, Metrics, event_line, parse_event
 
 SpecType = TypeVar("SpecType", bound=Spec)
 
@@ -36,12 +36,8 @@ class EventLog:
         return events
 
     def rewind(self, step: int | None) -> None:
-        """Forget what lies past a checkpoint of `step`, or everything: it will be done again."""
-        kept: list[Event] = []
-        for event in self.read() if step is not None else []:
-            if isinstance(event, Metrics) and step is not None and event.step > step:
-                break
-            kept.append(event)
+        """Forget what was done after the last checkpoint of `step`, or everything: it will be done again."""
+        kept = [] if step is None else _up_to(self.read(), step)
         text = "".join(event_line(event) + "\n" for event in kept)
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(text, encoding="utf-8")
@@ -50,6 +46,14 @@ class EventLog:
     def summary(self) -> dict[str, Any] | None:
         """The summary of a finished run."""
         return next((event.summary for event in reversed(self.read()) if isinstance(event, Finished)), None)
+
+
+def _up_to(events: list[Event], step: int) -> list[Event]:
+    past = (place for place, event in enumerate(events) if isinstance(event, Metrics) and event.step > step)
+    kept = events[: next(past, None)]
+    # A kill may have come between the checkpoint and its event; then nothing follows it either.
+    marks = [place for place, event in enumerate(kept, 1) if isinstance(event, Checkpoint) and event.step == step]
+    return kept[: marks[-1]] if marks else kept
 
 
 def write_spec(run_dir: Path, spec: Spec) -> None:

@@ -35,6 +35,12 @@ class TeacherFacts(Spec):
     licence: str
     source: str
     sha256: str
+    trained_on_split: bool = False
+
+    @property
+    def heldout_of(self) -> str:
+        """As `TeacherCard.heldout_of`."""
+        return self.dataset if self.trained_on_split else ""
 
 
 class StudentCard(Spec):
@@ -67,7 +73,9 @@ class Student:
     def source(self) -> SamplingSource:
         """As what the samplers and the evaluation draw from."""
         card = self.card
-        return student_source(self.generator, card.image_shape, card.label_dim, card.init_sigma)
+        return student_source(
+            self.generator, card.image_shape, card.label_dim, card.init_sigma, card.teacher.heldout_of
+        )
 
     def sample(self, count: int, labels: Sequence[int] | None = None, seed: int = 0) -> Tensor:
         """`count` images [count, C, H, W] from about −1 to 1, the same for the same seed.
@@ -174,4 +182,5 @@ def load_source(reference: str, teacher_steps: int = 18) -> tuple[str, SamplingS
         student = load_student(reference)
         return student.card.teacher.dataset, student.source
     card, denoiser = load_teacher(reference)
-    return card.dataset, teacher_source(denoiser, card.image_shape, card.label_dim, teacher_steps)
+    source = teacher_source(denoiser, card.image_shape, card.label_dim, teacher_steps, card.heldout_of)
+    return card.dataset, source

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from simcore.config import Spec
 
@@ -38,13 +38,35 @@ class TeacherCard(Spec):
     sha256: str = Field(description="hash of teacher.safetensors", pattern="^[0-9a-f]{64}$")
     config: dict[str, Any]
     command: str = ""
+    trained_on_split: bool = Field(
+        False,
+        description="whether it was trained here, on the training images of `dataset` as simcore divides it, and so "
+        "never saw the held-out ones; of an imported teacher nobody knows",
+    )
     evaluation: TeacherEvaluation | None = None
+
+    @field_validator("config")
+    @classmethod
+    def _describes_images(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """What is asked of it without building the network is there."""
+        wanted = {"img_resolution": 1, "img_channels": 1}
+        wanted |= {"label_dim": 0} if "label_dim" in config else {}
+        wanted |= {"steps": 2} if config.get("preconditioning") == "discrete_vp" else {}
+        for name, least in wanted.items():
+            if type(config.get(name)) is not int or config[name] < least:
+                raise ValueError(f"{name} has to be a whole number from {least}, not {config.get(name)!r}")
+        return config
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(channels, height, width)."""
         side = int(self.config["img_resolution"])
         return int(self.config["img_channels"]), side, side
+
+    @property
+    def heldout_of(self) -> str:
+        """The data set whose held-out images it never saw; "" where that is not known."""
+        return self.dataset if self.trained_on_split else ""
 
     @property
     def label_dim(self) -> int:
@@ -78,5 +100,9 @@ def read_card(reference: str) -> TeacherCard:
     path = teacher_folder(reference) / "teacher.json"
     try:
         return TeacherCard.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise TeacherError(f"{path} is not a readable teacher card: {error}") from None
+    except OSError as error:
+        raise TeacherError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise TeacherError(f"{path} is not a readable teacher card: {place}: {first['msg']}") from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors.torch import save as save_tensors
 
 from simcore.checkpoint import write_atomically
@@ -15,7 +16,7 @@ from simcore.figures import POINT_SETS, figures_of
 from simcore.point_sets import POINT_SHAPE
 from simcore.preconditioning import EDMPrecond
 from simcore.pretrain_config import PretrainSpec
-from simcore.teacher_card import TeacherCard, TeacherEvaluation
+from simcore.teacher_card import TeacherCard, TeacherError, TeacherEvaluation
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,12 @@ class Origin:
     source: str = ""
 
 
+def check_vacant(out: Path) -> None:
+    """Raises TeacherError where the folder holds a teacher already."""
+    if (out / "teacher.json").exists():
+        raise TeacherError(f"{out} already holds a teacher; choose another folder")
+
+
 def write_teacher(
     out: Path,
     spec: PretrainSpec,
@@ -40,8 +47,14 @@ def write_teacher(
     evaluation: TeacherEvaluation | None,
     origin: Origin,
 ) -> TeacherCard:
-    """Write the teacher; `config` is what `build_denoiser` makes it from. Raises OSError."""
+    """Write the teacher; `config` is what `build_denoiser` makes it from.
+
+    Raises OSError, TeacherError where the folder holds another one.
+    """
     content = save_tensors({name: value.cpu().contiguous() for name, value in denoiser.state_dict().items()})
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not _is_written(out, sha256):  # a run that was killed after it wrote the teacher writes the same once more
+        check_vacant(out)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "teacher.safetensors", content)
     kind = "points" if data.image_shape == POINT_SHAPE else "images"
@@ -53,9 +66,10 @@ def write_teacher(
         licence=origin.licence or data.licence,
         source=origin.source or data.source,
         parameters=sum(p.numel() for p in denoiser.parameters()),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         config=config,
         command=origin.command,
+        trained_on_split=True,
         evaluation=evaluation,
     )
     share = len(data.heldout) / (len(data.train) + len(data.heldout))
@@ -63,6 +77,13 @@ def write_teacher(
     # Last: a folder with a card is a whole teacher.
     write_atomically(out / "teacher.json", (card.model_dump_json(indent=2) + "\n").encode())
     return card
+
+
+def _is_written(out: Path, sha256: str) -> bool:
+    try:
+        return TeacherCard.model_validate_json((out / "teacher.json").read_bytes()).sha256 == sha256
+    except (OSError, ValidationError):
+        return False
 
 
 def _title(dataset: str, side: int) -> str:

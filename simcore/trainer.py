@@ -55,9 +55,11 @@ class _Run(TrainingLoop):
         super().__init__(spec, run_dir, control, self.run, card.dataset)
         if resume is not None:
             self.resume(resume)
-        shape = card.image_shape
-        self.teacher = teacher_source(self.run.teacher, shape, card.label_dim, spec.evaluation.teacher_steps)
-        self.student = student_source(self.run.ema, shape, card.label_dim, spec.generator.init_sigma)
+        shape, heldout_of = card.image_shape, card.heldout_of
+        self.teacher = teacher_source(
+            self.run.teacher, shape, card.label_dim, spec.evaluation.teacher_steps, heldout_of
+        )
+        self.student = student_source(self.run.ema, shape, card.label_dim, spec.generator.init_sigma, heldout_of)
 
     def resolved(self, stored: RunSpec) -> RunSpec:
         return resolve(stored, self.run.card)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from simcore.distributed import World
 from simcore.evaluation import SamplingSource, draw, has_evaluator, open_evaluator
 from simcore.events import Checkpoint, Evaluation, Event, Finished, Log, Metrics, Samples, Started, Stopped
 from simcore.pictures import save_samples
+from simcore.precision import full_fp32
 from simcore.pretrain_config import PretrainSpec
 
 Stage = Callable[[], Iterator[Event]]
@@ -202,10 +204,16 @@ def _clock_file(checkpoint: Path) -> Path:
 
 
 def prepare_torch(spec: RunSpec | PretrainSpec) -> None:
-    """Set this process's threads and determinism. Raises ValueError where the device is not there."""
+    """Set this process's threads, precision and determinism. Raises ValueError where the device is not there."""
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' was asked for, but PyTorch finds no CUDA device here; use 'cpu' or 'auto'")
     if spec.threads:
         torch.set_num_threads(spec.threads)
+    full_fp32()
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+    if spec.device == "cuda":
+        # Where there is no kernel that repeats bitwise PyTorch warns, and the run goes on with another.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # finds mistakes only

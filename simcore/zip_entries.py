@@ -1,13 +1,31 @@
-"""What is wrong with an entry of a zip archive that somebody sent, by what the archive claims. Torch-free."""
+"""What is wrong with a zip archive that somebody sent, or with an entry, by what it claims. Torch-free."""
 
 from __future__ import annotations
 
 import stat
 import zipfile
 from pathlib import PurePosixPath
+from typing import IO
 
 _MAX_RATIO = 200  # unpacked to packed size; images hardly shrink, labels some ten times
 _RATIO_MATTERS = 1 << 20  # bytes
+# Of the directory, which zipfile keeps as objects of some 500 bytes an entry; ImageNet's 1.28 million take 0.1e9
+_MAX_ENTRIES = 4_000_000
+_MAX_DIRECTORY = 256 << 20  # bytes
+
+
+def directory_refusal(file: IO[bytes], most: int = _MAX_ENTRIES) -> str:
+    """Why an archive's directory is not read, as in "has a directory of …"; or "". zipfile reads it whole."""
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined] # as zipfile itself finds it
+    if end is None:  # no archive, which zipfile will say
+        return ""
+    entries, size = end[zipfile._ECD_ENTRIES_TOTAL], end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
+    if entries > most or size > _MAX_DIRECTORY:
+        return (
+            f"has a directory of {entries:,} entries in {size:,} bytes; at most {most:,} in "
+            f"{_MAX_DIRECTORY:,} are read: divide it, or unpack it into a folder"
+        )
+    return ""
 
 
 def entry_refusal(entry: zipfile.ZipInfo, most_bytes: int) -> str:

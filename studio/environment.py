@@ -80,7 +80,9 @@ class Environment(BaseSettings):
     )
     email_url: str = Field("", description="smtp://, smtp+tls:// or smtps://user:password@host:port; empty: no e-mail.")
     public_url: str = Field(
-        "", pattern="^(https?://[^/]+.*)?$", description="Where people reach the studio; for links in notifications."
+        "",
+        pattern="^(https?://[^/]+.*)?$",
+        description="Where people reach the studio; for links in notifications and to studies.",
     )
     email_from: str = Field("sim-studio@localhost", description="Sender of e-mails.")
     demo: bool = Field(True, description="Queue the demo distillation on the first start; make a study of its student.")

@@ -123,6 +123,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = PROJECT / "frontend" / "dist"
 DJANGO_VITE = {"default": {"manifest_path": STATIC_ROOT / "manifest.json"}}
 
+CSRF_FAILURE_VIEW = "studio.study.voting.csrf_failure"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],

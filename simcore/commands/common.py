@@ -99,7 +99,7 @@ def differences(first: BaseModel, second: BaseModel) -> list[str]:
     found = []
     for name in type(first).model_fields:
         a, b = getattr(first, name), getattr(second, name)
-        if isinstance(a, BaseModel) and isinstance(b, BaseModel):
+        if isinstance(a, BaseModel) and type(a) is type(b):
             found += [f"{name}.{path}" for path in differences(a, b)]
         elif a != b:
             found.append(name)

@@ -18,6 +18,7 @@ from simcore.control import Control, end_with_pipe
 from simcore.events import Event
 from simcore.presets import find_preset
 from simcore.resolve import resolve
+from simcore.run_folder import EventLog
 from simcore.teacher_card import read_card
 from simcore.torchrun import become_torchrun, place
 
@@ -78,8 +79,10 @@ def _follow(arguments: argparse.Namespace) -> int:
         end_with_pipe(sys.stdin.fileno())
     else:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the leading process pauses for all
+        if EventLog(arguments.out).summary() is not None:  # there is nothing to do, as that one finds too
+            return 0
     resume = arguments.resume if arguments.pipe else newest_good_checkpoint(arguments.out)[0]
-    with contextlib.suppress(TrainingError):  # the leading process meets and reports the same
+    with contextlib.suppress(TrainingError):  # all processes raise it or none; the leading one reports it
         follow(_spec(arguments), resume)
     return 0
 

@@ -20,13 +20,23 @@ def add_sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, help=_SOURCE)
     parser.add_argument("--count", type=int, default=64, help="images in the grid, or points")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=18, help="Heun steps of a teacher")
+    _add_steps(parser)
     parser.add_argument("--out", type=Path, required=True, help="the PNG file")
     parser.add_argument("--pipe", action="store_true", help="events on stdout, requests on stdin; ends with it")
     parser.set_defaults(command=run_sample)
 
 
+def _add_steps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--steps", type=int, default=18, help="Heun steps of a teacher, 1 to 1000")
+
+
+def _check_steps(arguments: argparse.Namespace) -> None:
+    if not 1 <= arguments.steps <= 1000:
+        raise CommandError(f"--steps must be between 1 and 1000 (given: {arguments.steps})")
+
+
 def run_sample(arguments: argparse.Namespace) -> int:
+    _check_steps(arguments)
     if not 1 <= arguments.count <= 10_000:
         raise CommandError(f"--count must be between 1 and 10000 (given: {arguments.count})")
     if arguments.out.suffix != ".png":
@@ -61,6 +71,7 @@ def _draw(arguments: argparse.Namespace) -> int:
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, help=_SOURCE)
     parser.add_argument("--samples", type=int, default=16_000)
+    _add_steps(parser)
     parser.add_argument("--dataset", help=f"{DATASET_HELP}; by default the one that the teacher's card names")
     parser.add_argument(
         "--extractor", metavar="REF",
@@ -71,13 +82,14 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
+    _check_steps(arguments)
     if not 100 <= arguments.samples <= 1_000_000:
         raise CommandError(f"--samples must be between 100 and 1000000 (given: {arguments.samples})")
 
     from simcore.evaluation import open_evaluator
     from simcore.students import load_source
 
-    dataset, source = load_source(arguments.checkpoint)
+    dataset, source = load_source(arguments.checkpoint, arguments.steps)
     evaluator = open_evaluator(arguments.dataset or dataset, arguments.extractor)
     values = evaluator.measure(source, arguments.samples)
     print(json.dumps({**values, "samples": arguments.samples, "nfe": source.nfe}))

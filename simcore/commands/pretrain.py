@@ -54,7 +54,10 @@ def run_pretrain(arguments: argparse.Namespace) -> int:
     spec = _spec(arguments)
 
     from simcore.datasets import load_dataset
+    from simcore.trained_teacher import check_vacant
 
+    if not (arguments.out / "spec.json").exists():  # else it goes on, or is done
+        check_vacant(arguments.teacher or arguments.out)
     data = load_dataset(spec.dataset)  # what does not fit is told before anything is written
     denoiser_config(spec, data.image_shape, data.classes, f"data set '{data.name}'")
     return run_on_terminal(spec, arguments.out, train, "pretrain")

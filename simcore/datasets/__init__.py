@@ -57,6 +57,7 @@ def _cifar(path: Path) -> Dataset:
         source=cifar.SOURCE,
         licence=_UNKNOWN_LICENCE,
         class_names=cifar.CLASSES,
+        split="published",
     )
 
 

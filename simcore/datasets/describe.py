@@ -37,6 +37,7 @@ def describe(data: Dataset, kind: str, sha256: str, size: int) -> DatasetCard:
         image_shape=data.image_shape,
         train_count=len(data.train),
         heldout_count=len(data.heldout),
+        split=data.split,
         classes=data.classes,
         class_names=data.class_names,
         class_counts=tuple(torch.bincount(_labels(data), minlength=data.classes).tolist()) if data.classes else (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -103,6 +104,7 @@ def for_training(images: Images, limit: int = MEMORY_LIMIT) -> Images:
 class Dataset:
     """A data set with its fixed split.
 
+    split: "published" where the images come divided, "simcore" where the division is ours, for teachers trained here.
     classes: 0 without labels. reference: what `load_dataset` takes, from any working directory.
     source, licence: of the data and of weights trained on them, for the cards.
     """
@@ -115,6 +117,7 @@ class Dataset:
     source: str
     licence: str
     class_names: tuple[str, ...] = ()
+    split: Literal["published", "simcore"] = "simcore"
 
     @property
     def image_shape(self) -> Shape:

@@ -11,7 +11,7 @@ from typing import IO, Protocol
 from simcore.datasets.decoding import MAX_FILE
 from simcore.datasets.image_sets import DatasetError
 from simcore.datasets.labels import LABELS_FILE, MAX_LABELS_FILE
-from simcore.zip_entries import entry_refusal
+from simcore.zip_entries import directory_refusal, entry_refusal
 
 
 class Store(Protocol):
@@ -39,6 +39,9 @@ class ZipStore:
         self.path = path
         self._archive: zipfile.ZipFile | None = None
         self._process = 0
+        with path.open("rb") as file:
+            if reason := directory_refusal(file):
+                raise DatasetError(f"{path} {reason}")
         try:
             entries = self._opened().infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:

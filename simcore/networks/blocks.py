@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, scaled_dot_product_attention, silu
 
 Resampling = Literal["up", "down"]
+Convolution = TypeVar("Convolution", bound=nn.Conv2d)
 
 
 class Resample(nn.Module):
@@ -80,7 +81,7 @@ def group_norm(channels: int, eps: float = 1e-5) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, eps)
 
 
-def quiet(layer: Conv2d) -> Conv2d:
+def quiet(layer: Convolution) -> Convolution:
     """Start a branch's last layer near zero, so that a fresh network is close to its skips."""
     with torch.no_grad():
         layer.weight.mul_(1e-3)

@@ -9,26 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, scaled_dot_product_attention, silu
 
+from simcore.networks.blocks import group_norm, quiet
+
 
 def positional_embedding(values: Tensor, width: int) -> Tensor:
-    """[B] → [B, width]: cosines and sines at geometrically spaced frequencies from 1 down to 1e-4."""
+    """[B] → [B, width]: cosines and sines at geometrically spaced frequencies from 1 down to 1e-4.
+
+    `blocks.PositionalEmbedding(endpoint=True)` but for rounding: the bundled weights were trained with these bits.
+    """
     half = width // 2
     frequencies = torch.exp(-math.log(1e4) * torch.arange(half, device=values.device) / (half - 1))
     angles = values[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=1)
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(min(32, channels // 4), channels)
-
-
-def _quiet(layer: nn.Conv2d) -> nn.Conv2d:
-    """Start a residual branch's last layer near zero, so that a new block is close to the identity."""
-    with torch.no_grad():
-        layer.weight.mul_(1e-3)
-        assert layer.bias is not None
-        layer.bias.zero_()
-    return layer
 
 
 class Block(nn.Module):
@@ -36,12 +28,12 @@ class Block(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, embedding: int, dropout: float) -> None:
         super().__init__()
-        self.norm0 = _norm(in_channels)
+        self.norm0 = group_norm(in_channels)
         self.conv0 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.affine = nn.Linear(embedding, 2 * out_channels)
-        self.norm1 = _norm(out_channels)
+        self.norm1 = group_norm(out_channels)
         self.dropout = nn.Dropout(dropout)
-        self.conv1 = _quiet(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.conv1 = quiet(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -57,9 +49,9 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = _norm(channels)
+        self.norm = group_norm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.proj = _quiet(nn.Conv2d(channels, channels, 1))
+        self.proj = quiet(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # each [B, pixels, C]
@@ -96,6 +88,8 @@ class CompactUNet(nn.Module):
         super().__init__()
         if img_resolution % 2 ** (len(channel_mult) - 1):
             raise ValueError(f"img_resolution {img_resolution} cannot be halved {len(channel_mult) - 1} times")
+        if model_channels < 8 or model_channels % 8:
+            raise ValueError(f"model_channels has to be a multiple of 8, not {model_channels}")
         self.img_resolution, self.img_channels, self.label_dim = img_resolution, img_channels, label_dim
         self.model_channels = model_channels
         width = 4 * model_channels
@@ -121,8 +115,8 @@ class CompactUNet(nn.Module):
                 blocks.append(Block(level + skips.pop(), level, width, dropout))
             current = level
             self.decoder.append(blocks)
-        self.norm_out = _norm(current)
-        self.conv_out = _quiet(nn.Conv2d(current, img_channels, 3, padding=1))
+        self.norm_out = group_norm(current)
+        self.conv_out = quiet(nn.Conv2d(current, img_channels, 3, padding=1))
 
     def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """x [B, C, H, W], c_noise [B], labels one-hot [B, label_dim] or None → [B, C, H, W]."""

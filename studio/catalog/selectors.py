@@ -28,6 +28,8 @@ SHOWN_RUNS = 20
 def shape_text(shape: Sequence[int]) -> str:
     """As in "32×32 RGB"."""
     channels, height, width = shape
+    if height == width == 1:
+        return "points in the plane" if channels == 2 else f"points in {channels} dimensions"
     return f"{width}×{height} {({1: 'grey', 3: 'RGB'}).get(channels, f'{channels} channels')}"
 
 
@@ -134,6 +136,7 @@ def dataset_detail(dataset: Dataset) -> dict[str, Any]:
         **dataset_row(dataset),
         "train_count": card.train_count,
         "heldout_count": card.heldout_count,
+        "split": card.split,
         "size": card.size,
         "kind": SUFFIXES.get(card.kind, "bundled"),  # type: ignore[call-overload]
         "in_place": bool(dataset.owner_id) and not dataset.reference.startswith(_own_folder(dataset)),

@@ -15,6 +15,7 @@ from studio.catalog.models import Dataset, Entry, Teacher
 from studio.catalog.refusals import Conflict, InUse, Refused
 from studio.catalog.storage import remove_entry_files
 
+TITLES = {"digits": "Digits", "mnist": "MNIST"}
 EntryType = TypeVar("EntryType", bound=Entry)
 
 
@@ -24,7 +25,7 @@ def bundled_teachers_register() -> None:
         Dataset.objects.update_or_create(
             reference=described.reference,
             defaults={
-                "title": f"{described.name[:1].upper()}{described.name[1:]}",
+                "title": TITLES[described.name],
                 "licence": described.licence,
                 "source": described.source,
                 "sha256": described.sha256,

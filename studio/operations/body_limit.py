@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
 
 MIB = 1 << 20
-FORM_BYTES = 10 * MIB
-UPLOAD_ADDRESSES = ("/imports/", "/studies/", "/api/v1/uploads", "/api/v1/studies")
+FORM_BYTES = 12 * MIB  # with the longest list of prompts
+# Where files come in, and the most bytes of one; None: as large as uploads may be.
+UPLOAD_ADDRESSES = (
+    (re.compile(r"/imports/|/api/v1/uploads"), None),
+    (re.compile(r"/studies/\d+/arms/upload/$|/api/v1/studies/\d+/.*(images|archive|upload)"), 1 << 30),
+    (re.compile(r"/studies/\d+/images/\d+/replace/$"), 32 * MIB),
+)
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,7 +28,10 @@ TOO_LARGE = "The request is larger than this address takes: {limit:,} bytes."
 
 def limit_of(path: str) -> int:
     """Bytes that a request to that address may have; what an upload means is checked more closely by its view."""
-    return settings.UPLOAD_LIMIT + MIB if path.startswith(UPLOAD_ADDRESSES) else FORM_BYTES
+    for address, most in UPLOAD_ADDRESSES:
+        if address.match(path):
+            return min(most or settings.UPLOAD_LIMIT, settings.UPLOAD_LIMIT) + MIB
+    return FORM_BYTES
 
 
 class _TooLarge(Exception):

@@ -29,7 +29,7 @@ def run_delete(run: Run, *, actor: User) -> None:
         try:
             job.delete()
         except ProtectedError as error:
-            users = ", ".join(sorted({str(row) for row in error.protected_objects}))
+            users = ", ".join(sorted({f"the study {getattr(row, 'study', row)}" for row in error.protected_objects}))
             raise RunRefused(f"{run.name} is used by {users}: delete that first.") from None
         audit_record(AuditAction.DELETED, actor=actor.get_username(), subject=subject)
         transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -25,7 +25,7 @@ def checkpoints_tidy(job_id: int, token: uuid.UUID) -> None:
     if run is None or not (rows := superfluous(run)):
         return
     job_renew(job_id, token)
-    removed = [row for row in rows if _unlink(row)]
+    removed = [row for row in rows if not _is_kept(row) and _unlink(row)]
     with transaction.atomic():
         Checkpoint.objects.filter(pk__in=[row.pk for row in removed]).update(removed=True)
         steps = sorted(row.step for row in removed if not row.superseded)
@@ -57,6 +57,11 @@ def _best(run: Run, live: list[Checkpoint]) -> set[int]:
     figures = {row.step: row.values[name] for row in rows if name in row.values}
     measured = [row for row in live if row.step in figures]
     return {min(measured, key=lambda row: (figures[row.step], -row.step)).pk} if measured else set()
+
+
+def _is_kept(row: Checkpoint) -> bool:
+    """Something may have begun to use it since it was chosen."""
+    return Checkpoint.objects.filter(pk=row.pk, kept=True).exists()
 
 
 def _has_its_size(row: Checkpoint) -> bool:

@@ -68,6 +68,11 @@ def _checks(rng: random.Random, prompts: Sequence[PromptFacts], count: int) -> l
     return [_check(rng, *chosen[i % len(chosen)]) for i in range(count)]
 
 
+def can_check(prompts: Sequence[PromptFacts]) -> bool:
+    """Is there an attention check that could be drawn?"""
+    return any(_differing(prompts, own) for own in range(len(prompts)))
+
+
 def _differing(prompts: Sequence[PromptFacts], own: int) -> list[int]:
     mine = prompts[own]
     return [

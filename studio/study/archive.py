@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from django.db import transaction
 
-from simcore.zip_entries import entry_refusal
+from simcore.zip_entries import directory_refusal, entry_refusal
 from studio.accounts.models import User
 from studio.study.encode import MOST_BYTES, canonical
 from studio.study.lifecycle import StudyRefused, StudyState
@@ -76,7 +76,7 @@ def _write(
     if not prompts:
         raise StudyRefused("The study has no prompts yet: the manifest would have nothing to name.", "file")
     try:
-        with zipfile.ZipFile(file) as archive:
+        with _archive(file, name) as archive:
             entries = _entries(archive, name)
             wanted = _manifest(archive, entries, prompts)
             written = []
@@ -89,8 +89,17 @@ def _write(
             return written
     except StudyRefused as refusal:
         raise StudyRefused(str(refusal), "file") from None
-    except zipfile.BadZipFile as error:
-        raise StudyRefused(f"{name} is not a zip archive, or it is damaged ({error}).", "file") from None
+
+
+def _archive(file: IO[bytes], name: str) -> zipfile.ZipFile:
+    """Reads its directory, whose size is looked at first: each entry becomes an object. Raises StudyRefused."""
+    try:
+        if refusal := directory_refusal(file, MOST_ENTRIES):
+            raise StudyRefused(f"{name} {refusal}.")
+        return zipfile.ZipFile(file)
+    except _BROKEN as error:
+        why = " ".join(str(error).split())[:200]
+        raise StudyRefused(f"{name} is not a zip archive, or it is damaged ({why}).") from None
 
 
 def _entries(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:

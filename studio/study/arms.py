@@ -11,6 +11,7 @@ from studio.accounts.models import User
 from studio.catalog.models import Dataset, Teacher
 from studio.runs.distillation import run_folder
 from studio.runs.models import Checkpoint, Run
+from studio.study.checkpoints import checkpoint_keep, checkpoints_release
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.models import Arm, Study
 from studio.study.pictures import drop_images
@@ -41,13 +42,15 @@ def arm_set(
         old = study.arms.filter(position=position).first()
         before = _facts(old) if old else None
         arm = old or Arm(study=study, position=position)
+        let_go = arm.checkpoint_id
         changed = [name for name, value in source.items() if getattr(arm, name) != value]
         for name, value in source.items():
             setattr(arm, name, value)
         arm.label = label.strip() or _name(arm)
         arm.save()
         if checkpoint is not None:
-            Checkpoint.objects.filter(pk=checkpoint.pk).update(kept=True)
+            checkpoint_keep(checkpoint)
+        checkpoints_release([let_go] if let_go else [])
         if old and changed:
             drop_images(study, arm=arm)
         if _facts(arm) != before:

@@ -96,14 +96,14 @@ def common_side(sides: list[int]) -> int:
     return min(MOST_SIDE, largest * -(-LEAST_SIDE // largest))
 
 
-def for_participants(content: bytes, side: int) -> bytes:
-    """A canonical PNG as a square one of that side, without metadata: pixels repeated where a whole factor fits."""
+def for_participants(content: bytes, *, side: int, repeat: bool) -> bytes:
+    """A canonical PNG as a square one of that side, without metadata; pixels are repeated or smoothly resampled."""
     with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         pixels = image.convert("RGB")
     longer = max(pixels.size)
     scale = side / longer
     size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
-    method = Image.Resampling.NEAREST if side % longer == 0 else Image.Resampling.LANCZOS
+    method = Image.Resampling.NEAREST if repeat else Image.Resampling.LANCZOS
     pixels = pixels.resize(size, method)
     if size != (side, side):
         ground = Image.new("RGB", (side, side), _GREY)

@@ -155,6 +155,7 @@ def _versions(arm: Arm) -> dict[int, int]:
 def _enter(job: Job, drawn: list[dict[str, Any]]) -> None:
     study = Study.objects.select_for_update(of=("self",)).filter(pk=job.spec["study"], job=job).first()
     if study is None or study.state != StudyState.GENERATING:
+        _remove_attempts(job, job.spec["study"], kept="")
         return
     facts = {image["name"]: image for image in drawn}
     prompts, arms = study.prompts.in_bulk(), study.arms.in_bulk()
@@ -164,7 +165,7 @@ def _enter(job: Job, drawn: list[dict[str, Any]]) -> None:
         extra = {"seed": image["seed"], "nfe": made["nfe"], "sampler": made["sampler"]}
         image_put(prompts[image["prompt"]], arms[image["arm"]], path, made, **extra)
     study_move(study, StudyState.REVIEW, "the studio", f"{len(drawn)} images are drawn")
-    _remove_attempts(job, study, kept=Path(images_folder(job)).name)
+    _remove_attempts(job, study.pk, kept=Path(images_folder(job)).name)
 
 
 def on_job_ended(sender: type[Job], job: Job, **_: Any) -> None:
@@ -175,12 +176,12 @@ def on_job_ended(sender: type[Job], job: Job, **_: Any) -> None:
     if study is None:
         return
     study_move(study, StudyState(job.spec["from"]), "the studio", job.reason or "its drawing was cancelled")
-    _remove_attempts(job, study, kept="")
+    _remove_attempts(job, study.pk, kept="")
 
 
-def _remove_attempts(job: Job, study: Study, *, kept: str) -> None:
+def _remove_attempts(job: Job, study_id: int, *, kept: str) -> None:
     """Remove what the job's attempts wrote but for the folder `kept`, once the caller's transaction is done."""
-    left = [path for path in (study_folder(study.pk) / "images").glob(f"{job.pk}-*") if path.name != kept]
+    left = [path for path in (study_folder(study_id) / "images").glob(f"{job.pk}-*") if path.name != kept]
 
     def remove() -> None:
         for folder in left:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
 
 from studio.accounts.models import User
+from studio.study.allocation import PromptFacts, can_check
 from studio.study.encode import common_side, for_participants, pad_png, padded_length
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.models import Image, Study
@@ -31,8 +34,10 @@ def opening_problems(study: Study) -> list[str]:
         more = f"; and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
         number = f"{len(lacking)} image{'s' if len(lacking) > 1 else ''}"
         problems.append(f"{number} not approved: {'; '.join(lacking[:_NAMED])}{more}.")
-    if study.checks and len({(prompt.text, prompt.label) for prompt in prompts}) < 2:
-        problems.append("Attention checks need two different prompts.")
+    if study.checks and not can_check([PromptFacts(prompt.text, prompt.label) for prompt in prompts]):
+        problems.append(
+            "Attention checks need two prompts of different texts and, where they have classes, different ones."
+        )
     return problems
 
 
@@ -84,8 +89,10 @@ def study_reopen(study: Study, actor: User) -> Study:
 
 def study_to_draft(study: Study, actor: User) -> Study:
     """From review back to draft, to change prompts or arms; images stay where their prompt and arm do."""
-    require_state(study, "it can go back to draft", StudyState.REVIEW)
-    return study_move(study, StudyState.DRAFT, actor.get_username())
+    with transaction.atomic():
+        locked = study_locked(study.pk)
+        require_state(locked, "it can go back to draft", StudyState.REVIEW)
+        return study_move(locked, StudyState.DRAFT, actor.get_username())
 
 
 def _require_ready(study: Study) -> None:
@@ -93,13 +100,23 @@ def _require_ready(study: Study) -> None:
         raise StudyRefused(f"The study cannot open. {' '.join(problems)}")
 
 
+def enlargement(images: list[Image]) -> Callable[[bytes], bytes]:
+    """What makes of a study's canonical PNG the one that participants see.
+
+    Pixels are repeated only where a whole factor fits every image: else the arm of the odd size would look smoother.
+    """
+    sides = [max(image.width, image.height) for image in images]
+    side = common_side(sides)
+    return partial(for_participants, side=side, repeat=all(side % one == 0 for one in sides))
+
+
 def _write(study: Study, images: list[Image], folder: Path) -> int:
     """The files for participants, and the length that each of them has."""
     folder.mkdir(parents=True)
-    side = common_side([max(image.width, image.height) for image in images])
+    enlarge = enlargement(images)
     lengths = []
     for image in images:
-        content = for_participants((study_folder(study.pk) / image.path).read_bytes(), side)
+        content = enlarge((study_folder(study.pk) / image.path).read_bytes())
         (folder / f"{image.pk}.png").write_bytes(content)
         lengths.append(len(content))
     length = padded_length(lengths)

@@ -103,6 +103,8 @@ def participant_start(link: Link, secret: str) -> Participant:
         if (known := participant_find(link.token, secret)) is not None:
             return known
         link_check(link, study)
+        if Participant.objects.filter(digest=digest_of(secret)).exists():  # of another link: no browser sends that
+            raise VoteRefused(Reason.COOKIES)
         study.started += 1
         study.save(update_fields=["started"])
         link.used += 1

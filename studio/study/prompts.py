@@ -172,6 +172,8 @@ def prompts_draw(
     with transaction.atomic():
         study = study_locked(study.pk)
         require_state(study, "prompts can be drawn", StudyState.DRAFT)
+        if study.seed != seed:
+            drop_images(study, seed__isnull=False)
         study.seed = seed
         study.save(update_fields=["seed"])
         return prompts_set(study, actor, drawn, how=f"drew {number} prompts from {origin}", seed=seed)

@@ -17,10 +17,8 @@ from studio.common.permissions import may_change, may_view, require, signed_in_u
 from studio.study.amendments import participant_exclude, participant_restore, vote_correct
 from studio.study.exports import dictionary_csv, votes_csv, votes_json
 from studio.study.lifecycle import StudyRefused
-from studio.study.methods import methods_paragraph
 from studio.study.models import Participant, Side, Study, Vote
 from studio.study.participants import person_trials
-from studio.study.results import study_results
 from studio.study.selectors import study_context
 
 PAGE_SIZE = 100
@@ -34,6 +32,10 @@ def show_results(request: HttpRequest, pk: int) -> HttpResponse:
     context = study_context(study, request.user)
     if not Vote.objects.filter(trial__participant__study=study).exists():
         return render(request, "study/no_results.html", context)
+    # NumPy and SciPy are loaded with the first page of results, not with the web server.
+    from studio.study.methods import methods_paragraph
+    from studio.study.results import study_results
+
     results = study_results(study)
     page = Paginator(results.people, PAGE_SIZE).get_page(request.GET.get("page"))
     context |= {"results": results, "people": page, "methods": methods_paragraph(results)}

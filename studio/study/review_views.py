@@ -16,6 +16,8 @@ from studio.runs.views import HtmxRequest
 from studio.study.encode import MOST_BYTES
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.models import Image, Study
+from studio.study.opening import enlargement
+from studio.study.pictures import live_images
 from studio.study.review import image_approve, image_reject, image_replace
 from studio.study.selectors import review_pairs, review_progress, study_context
 from studio.study.storage import image_path, study_folder
@@ -83,11 +85,24 @@ def _answer(request: HtmxRequest, study: Study, image: Image, act: Callable[[], 
 def show_image(request: HttpRequest, pk: int, image: int) -> HttpResponse:
     """The picture as it was made or uploaded. It never changes."""
     require(may_view(request.user), "look at studies")
-    path = image_path(_image(pk, image)).resolve()
-    if not (path.is_relative_to(study_folder(pk).resolve()) and path.is_file()):
-        raise Http404("The file is gone from the studio's data folder.")
     kept = {"Cache-Control": "private, max-age=31536000, immutable"}
-    return HttpResponse(path.read_bytes(), content_type="image/png", headers=kept)
+    return HttpResponse(_content(_image(pk, image)), content_type="image/png", headers=kept)
+
+
+@require_GET
+def show_as_participant(request: HttpRequest, pk: int, image: int) -> HttpResponse:
+    """The picture as participants see it, for the preview."""
+    require(may_view(request.user), "look at studies")
+    row = _image(pk, image)
+    enlarge = enlargement(list(live_images(get_object_or_404(Study, pk=pk))) or [row])
+    return HttpResponse(enlarge(_content(row)), content_type="image/png")
+
+
+def _content(image: Image) -> bytes:
+    path = image_path(image).resolve()
+    if not (path.is_relative_to(study_folder(image.prompt.study_id).resolve()) and path.is_file()):
+        raise Http404("The file is gone from the studio's data folder.")
+    return path.read_bytes()
 
 
 def _image(study: int, image: int) -> Image:

@@ -10,8 +10,10 @@ from django.db.models import CharField, TextField
 
 from studio.accounts.audit import audit_record
 from studio.accounts.models import AuditAction, User
+from studio.study.checkpoints import checkpoints_release
 from studio.study.lifecycle import StudyRefused, StudyState, check_move
 from studio.study.models import Study, StudyEvent
+from studio.study.pictures import drop_images
 from studio.study.storage import remove_study_files
 
 # What people set; the rest is the studio's.
@@ -88,6 +90,8 @@ def study_change(study: Study, actor: User, **settings: Any) -> Study:
                 raise StudyRefused("Its images follow from this: take the study back to draft to change it.", name)
             setattr(study, name, settings[name])
         check_settings(study)
+        if "seed" in changes:  # both arms of a prompt start from one
+            drop_images(study, seed__isnull=False)
         if changes:
             study.save(update_fields=list(changes))
             study_note(study, actor.get_username(), f"changed {', '.join(changes)}", changes=changes)
@@ -136,8 +140,9 @@ def study_delete(study: Study, actor: User) -> None:
     with transaction.atomic():
         study = study_locked(study.pk)
         require_state(study, "it can be deleted", StudyState.DRAFT)
-        number = study.pk
+        number, shown = study.pk, list(study.arms.exclude(checkpoint=None).values_list("checkpoint", flat=True))
         study.delete()
+        checkpoints_release(shown)
         subject = f"study {number} ({study.title})"
         audit_record(AuditAction.DELETED, actor=actor.get_username(), subject=subject)
         transaction.on_commit(lambda: remove_study_files(number))

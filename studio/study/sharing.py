@@ -6,6 +6,7 @@ from typing import Any
 
 import segno
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -32,6 +33,7 @@ from studio.study.participation import answers_of, study_slots
 from studio.study.selectors import study_context
 
 PAGE_SIZE = 100
+PREVIEW = 0  # the number of no participant: nobody's own sides and order are shown
 
 
 @never_cache
@@ -102,7 +104,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
     """A pair as a participant would see it, `place` from 1; nothing is stored."""
     require(may_view(request.user), "look at studies")
     study = get_object_or_404(Study, pk=pk)
-    slots, images = study_slots(study, 1)
+    slots, images = study_slots(study, PREVIEW)
     slots = [slot for slot in slots if {slot.left, slot.right} <= images.keys()]
     if not slots:
         return render(request, "study/no_preview.html", study_context(study, request.user))
@@ -117,8 +119,8 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
         "prompt": images[slot.left if slot.left[0] == slot.prompt else slot.right].prompt.text,
         "question": study.question,
         "answers": answers_of(study),
-        "left": reverse("study:image", args=(pk, images[slot.left].pk)),
-        "right": reverse("study:image", args=(pk, images[slot.right].pk)),
+        "left": reverse("study:image-shown", args=(pk, images[slot.left].pk)),
+        "right": reverse("study:image-shown", args=(pk, images[slot.right].pk)),
     }
     return render(request, "vote/pair.html", context)
 
@@ -154,7 +156,8 @@ def _share_page(request: HttpRequest, study: Study, status: int = 200, **shown: 
 
 
 def _address(request: HttpRequest, link: Link) -> str:
-    return request.build_absolute_uri(reverse("vote:page", args=(link.token,)))
+    path = reverse("vote:page", args=(link.token,))
+    return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
 
 
 def _own_study(request: HttpRequest, pk: int) -> Study:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("<id:pk>/arms/upload/", build_views.upload_images, name="arms-upload"),
     path("<id:pk>/review/", review_views.show_review, name="review"),
     path("<id:pk>/images/<id:image>.png", review_views.show_image, name="image"),
+    path("<id:pk>/images/<id:image>/shown.png", review_views.show_as_participant, name="image-shown"),
     path("<id:pk>/images/<id:image>/review/", review_views.judge_image, name="image-review"),
     path("<id:pk>/images/<id:image>/replace/", review_views.replace_image, name="image-replace"),
     path("<id:pk>/audit/", views.show_audit, name="audit"),

@@ -16,6 +16,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.views import csrf
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -44,6 +45,7 @@ SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 # for strangers a whole class may sit behind one address.
 MOST_FOR_PARTICIPANT = 300
 MOST_FOR_ADDRESS = 600
+MOST_BEGINNING = 120  # a minute, from one address
 
 
 def _for_participants(view: Any) -> Any:
@@ -124,6 +126,8 @@ def _store(request: HttpRequest, token: str, participant: Participant | None) ->
         if not _secret(request):
             link_check(link, link.study)
             raise VoteRefused(Reason.COOKIES)
+        if count_this_minute(f"begin:{client_address(request)}")[0] > MOST_BEGINNING:
+            raise VoteRefused(Reason.TOO_MANY)
         participant_start(link, _secret(request))
     return HttpResponse(status=303, headers={"Location": reverse("vote:page", args=(token,))})
 
@@ -160,6 +164,14 @@ def _place_page(request: HttpRequest, participant: Participant) -> HttpResponse:
         "right": reverse("vote:image", args=(token, trial.right_key)),
     }
     return render(request, "vote/pair.html", context)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Participants whose browser keeps no cookies are told so; everybody else gets the studio's page."""
+    match = request.resolver_match
+    if match is not None and match.namespace == "vote":
+        return _refusal_page(request, match.kwargs["token"], Reason.COOKIES)
+    return csrf.csrf_failure(request, reason)
 
 
 def _refusal_page(request: HttpRequest, token: str, reason: Reason) -> HttpResponse:

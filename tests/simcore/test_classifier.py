@@ -31,6 +31,13 @@ def test_a_data_set_without_extractor_is_told() -> None:
         load_extractor("checkerboard")
 
 
+@pytest.mark.parametrize("iterations", [0, -3])
+def test_an_untrained_extractor_is_not_written(iterations: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"iterations has to be at least 1 \(given: {iterations}\)"):
+        list(train_classifier("digits", tmp_path / "a", iterations=iterations))
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_classifier_needs_labels(tmp_path: Path) -> None:
     write_folder(tmp_path / "odd", named(random_pixels(5, (1, 7, 7))))
     with pytest.raises(ValueError, match="data set 'odd' has no labels; a classifier needs them"):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from simcore import distributed
 from simcore.config import PerformanceSpec, RunSpec
+from simcore.distances import DistanceOverflow
 from simcore.distillation import Distillation
 from simcore.distributed import World, joined_world
 from simcore.events import Metrics
 from simcore.teachers import load_teacher
+from simcore.updates import TrainingError
 from tests.simcore.builders import run, small_spec
 
 SMALL = [
@@ -68,6 +72,26 @@ def save_gradients(folder: Path) -> None:
     with joined_world(variant("plain", 2)) as world:
         for name in VARIANTS:
             save_file(gradients(variant(name, 2), world), folder / f"{name}-{world.rank}.safetensors")
+        (folder / f"overflow-{world.rank}.txt").write_text(overflow_in_the_second(variant("plain", 2), world))
+
+
+def overflow_in_the_second(spec: RunSpec, world: World) -> str:
+    """What an iteration says whose distance overflows in the second process only."""
+    spec = spec.model_copy(update={"objective": spec.objective.model_copy(update={"distance": "exp_power"})})
+    distillation = Distillation(spec, *load_teacher(spec.teacher), world)
+    objective = distillation._student_loss
+
+    def overflowing(*given: Any) -> torch.Tensor:
+        if world.rank:
+            raise DistanceOverflow("its exponent is too large")
+        return objective(*given)
+
+    distillation._student_loss = overflowing
+    try:
+        distillation.advance()
+    except TrainingError as error:
+        return str(error)
+    return "nothing"
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +118,22 @@ def test_two_processes_have_the_gradients_of_one_with_the_joined_batch(of_two_pr
         torch.testing.assert_close(first[parameter], expected, rtol=1e-3, atol=tolerance)
 
 
+def test_an_overflow_in_one_process_stops_all_with_its_reason(of_two_processes: Path) -> None:
+    first, second = ((of_two_processes / f"overflow-{rank}.txt").read_text() for rank in range(2))
+    assert "the distance is not finite in iteration 1; it overflowed in another process" in first
+    assert "in iteration 1; its exponent is too large; a smaller objective.exp_beta helps" in second
+
+
+def test_a_process_that_does_not_come_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's part
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    monkeypatch.setattr(distributed, "_MEETING", timedelta(seconds=0.5))
+    with pytest.raises(RuntimeError, match=r"not all of the run's 2 processes have come within 0:00:00\.5"):
+        distributed._meet(World(0, 2, 0))
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two processes."""
@@ -112,6 +152,13 @@ def test_distill_starts_its_processes_and_one_of_them_reports(whole: Path, tmp_p
     losses = {event["step"]: event["values"]["student_loss"] for event in found if event["type"] == "metrics"}
     expected = {event.step: event.values["student_loss"] for event in alone if isinstance(event, Metrics)}
     assert losses == pytest.approx(expected, rel=0.02, abs=0.01)
+
+
+def test_torchrun_by_hand_on_a_finished_run_only_prints_its_summary(whole: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*torchrun, *distill_command(whole)[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout)["iterations"] == 12
 
 
 def test_several_processes_resume_bitwise_from_a_pause_by_ctrl_c(whole: Path, tmp_path: Path) -> None:

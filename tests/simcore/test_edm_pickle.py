@@ -124,6 +124,13 @@ def nested_too_deep_to_hash() -> bytes:
     return b"\x80\x04})" + b"\x85" * 1_000_000 + b"Ns."
 
 
+def frame(content: bytes) -> bytes:
+    return b"\x95" + struct.pack("<Q", len(content)) + content
+
+
+# To the scan data of 64 bytes; the unpickler, which takes their length from the first four, executes the rest.
+HIDDEN = b"\0\0cposix\nsystem\n."
+
 ATTACKS: dict[str, tuple[bytes, str]] = {
     "os.system": (pickle.dumps(System(), 4), r"asks for '(posix|nt)\.system'"),
     "os.system by the old opcode": (pickle.dumps(System(), 2), r"asks for '(posix|nt)\.system'"),
@@ -159,7 +166,14 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "a tensor of fractions": (with_tensor(Viewed(storage(), (2.0,), (1,))), "not small whole numbers"),
     "many tensors in one storage": (sharing_one_storage(), "its tensors claim 4,000,"),
     "bytes that claim a terabyte": (b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"x.", "truncated or damaged"),
-    "a frame that claims an exabyte": (b"\x80\x04\x95" + struct.pack("<Q", 2**60) + b"N.", "truncated|not an EDM"),
+    "a frame that claims an exabyte": (b"\x80\x04\x95" + struct.pack("<Q", 2**60) + b"N.", "a frame should end"),
+    "a memo index that straddles a frame": (
+        b"\x80\x04" + frame(b"Nr\0\0") + b"\0\0K\0.", "a frame should end at byte 15, which is within an opcode",
+    ),
+    "opcodes hidden behind a frame's end": (
+        b"\x80\x04" + frame(b"B\x40\0") + b"\0\0" + HIDDEN.ljust(64) + b".", "a frame should end at byte 14, which is",
+    ),
+    "a frame in a frame": (b"\x80\x04" + frame(frame(b"N") + b"."), "a frame within a frame at byte 11"),
     "a module that contains itself": (containing_itself(), "nested deeper than 16"),
     "a change to a class": (
         b"\x80\x04\x8c\x1atorch.nn.modules.container\x8c\x0aModuleDict\x93N}\x8c\x0c__setstate__Ns\x86b.",
@@ -235,8 +249,13 @@ def test_a_file_that_would_take_for_ever_is_refused(
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "large.pkl").open("wb") as file:
         file.truncate(edm_pickle.MAX_FILE + 1)
-    with pytest.raises(Refused, match="too large: 4,294,967,297 bytes"):
+    with pytest.raises(Refused, match="too large: 2,147,483,649 bytes"):
         read_checkpoint(tmp_path / "large.pkl", tmp_path)
+
+
+def test_the_readers_memory_follows_the_files_size_up_to_a_bound() -> None:
+    assert edm_pickle._memory(223_000_000) == (256 << 20) + 4 * 223_000_000  # CIFAR-10's
+    assert edm_pickle._memory(1_200_000_000) < edm_pickle._memory(edm_pickle.MAX_FILE) == 6 << 30
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

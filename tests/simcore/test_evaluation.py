@@ -1,29 +1,39 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from simcore import fidelity
-from simcore.classifier import BUNDLED_EXTRACTORS, ExtractorError
+from simcore.classifier import BUNDLED_EXTRACTORS, ExtractorError, train_classifier
 from simcore.datasets import load_dataset
 from simcore.evaluation import Evaluator, SamplingSource, draw, student_source
 from simcore.teachers import load_teacher
-from tests.simcore.datasets.files import labels_file, named, pairs, random_pixels, write_zip
+from tests.simcore.datasets.files import (
+    as_python,
+    cifar_batches,
+    labels_file,
+    named,
+    pairs,
+    random_pixels,
+    write_tar,
+    write_zip,
+)
 
 SHAPE = (1, 8, 8)
 
 
-def replay(images: torch.Tensor) -> SamplingSource:
-    """A source that hands out given images in turn."""
+def replay(images: torch.Tensor, heldout_of: str = "digits") -> SamplingSource:
+    """A source that hands out given images in turn, its teacher trained on that data set's training images."""
     remaining = [images]
 
     def sample(latents: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         batch, remaining[0] = remaining[0][: len(latents)], remaining[0][len(latents) :]
         return batch
 
-    return SamplingSource(sample, SHAPE, 0, torch.device("cpu"), 1)
+    return SamplingSource(sample, SHAPE, 0, torch.device("cpu"), 1, heldout_of)
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +137,32 @@ def digits_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_data_set_from_a_file_is_measured_like_the_same_images_bundled(digits_zip: Path) -> None:
     extractor = str(BUNDLED_EXTRACTORS / "digits")
     images = load_dataset(str(digits_zip)).train
-    measured = Evaluator(str(digits_zip), extractor).measure(replay(images.batch(torch.arange(320))), 320)
+    source = replay(images.batch(torch.arange(320)), str(digits_zip))
+    measured = Evaluator(str(digits_zip), extractor).measure(source, 320)
     assert measured["frechet"] == pytest.approx(0, abs=1e-3)
     assert measured["frechet_heldout"] > 1
+
+
+@pytest.mark.parametrize("heldout_of", ["", "digits"])
+def test_what_was_not_trained_on_our_split_is_compared_with_all_images(heldout_of: str, digits_zip: Path) -> None:
+    data, evaluator = load_dataset(str(digits_zip)), Evaluator(str(digits_zip), str(BUNDLED_EXTRACTORS / "digits"))
+    everything = torch.cat([part.batch(torch.arange(len(part))) for part in (data.train, data.heldout)])
+    measured = evaluator.measure(replay(everything, heldout_of), 400)
+    assert set(measured) == {"frechet"}
+    assert measured["frechet"] == pytest.approx(0, abs=1e-3)
+    assert evaluator.measure(replay(everything, str(digits_zip)), 400)["frechet"] > 0.01
+
+
+def test_the_test_batch_of_cifar_is_held_out_whoever_trained_the_teacher(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "cifar-10-python.tar.gz", as_python(cifar_batches(20)))
+    data = load_dataset(str(path))
+    images = data.train.batch(torch.arange(len(data.train)))
+    source = replace(replay(images, ""), shape=(3, 32, 32))
+    with torch.random.fork_rng():
+        list(train_classifier(str(path), tmp_path / "extractor", iterations=1))
+    measured = Evaluator(str(path), str(tmp_path / "extractor")).measure(source, len(images))
+    assert measured["frechet"] == pytest.approx(0, abs=1e-3)
+    assert measured["frechet_heldout"] > 0
 
 
 def test_what_does_not_fit_the_data_set_is_refused(digits_zip: Path, tmp_path: Path) -> None:

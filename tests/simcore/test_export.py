@@ -121,7 +121,8 @@ def test_the_readmes_lines_work(exported: Path, checkpoint: Path, tmp_path: Path
     """Each Python block as it stands, the second one where simcore cannot be imported."""
     (tmp_path / "student.safetensors").write_bytes(exported.read_bytes())
     assert export("--checkpoint", checkpoint, "--out", tmp_path / "student.pt2") == 0
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    text = README.read_text().partition("### A student elsewhere\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert [len(block.splitlines()) for block in blocks] == [10, 5]
     path = f"import sys; sys.path.insert(0, {str(README.parent)!r})\n"
     for before, block in zip((path, "import sys; sys.modules['simcore'] = None\n"), blocks, strict=True):
@@ -179,6 +180,13 @@ def test_sample_and_evaluate_take_the_exported_file_like_the_checkpoint(
     measured = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert measured["frechet"] == load_student(exported).card.figures["frechet"]
     assert measured["nfe"] == 1
+
+
+def test_a_teacher_is_measured_with_the_steps_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("evaluate", "--checkpoint", "bundled:digits", "--samples", 100, "--steps", 3) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["nfe"] == 5
+    with pytest.raises(CommandError, match=r"--steps must be between 1 and 1000 \(given: 0\)"):
+        command("evaluate", "--checkpoint", "bundled:digits", "--steps", 0)
 
 
 def test_samples_follow_seed_and_labels(exported: Path) -> None:

@@ -21,7 +21,7 @@ def test_values_are_shown_as_people_read_them() -> None:
 def test_what_is_measured_is_what_is_declared(name: str) -> None:
     card, denoiser = load_teacher(f"bundled:{name}")
     evaluator = open_evaluator(card.dataset)
-    measured = evaluator.measure(teacher_source(denoiser, card.image_shape, card.label_dim, 2), 100)
+    measured = evaluator.measure(teacher_source(denoiser, card.image_shape, card.label_dim, 2, card.heldout_of), 100)
     assert list(measured) == [figure.name for figure in figures_of(card.dataset)]
 
 

@@ -29,5 +29,12 @@ def test_a_grid_holds_the_images_row_by_row(channels: int, tmp_path: Path) -> No
     assert {int(value.max()) for value in between} == {110}
 
 
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_what_is_neither_grey_nor_rgb_is_not_drawn(channels: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"images of {channels} channels cannot be drawn: grey has 1, RGB has 3"):
+        save_grid(tmp_path / "grid.png", torch.zeros(1, channels, 8, 8), columns=1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_grid_has_a_column_for_each_class_where_that_fits() -> None:
     assert [grid_columns(100, 10), grid_columns(64, 0), grid_columns(50, 1000), grid_columns(5, 10)] == [10, 8, 8, 3]

@@ -116,6 +116,7 @@ def test_the_published_cifar10_networks_have_the_published_sizes() -> None:
         (describe(SONG, network_arguments={"out_channels": 6}), "out_channels is 6, but images have 3 channels"),
         (describe(SONG, arguments=SONG | {"sigma_data": 1.0}), "sigma_data = 1.0 is not supported, only 0.5"),
         (describe(SONG | {"num_blocks": 2**40}), "num_blocks: .*less than or equal to 64"),
+        (describe(SONG | {"img_channels": 5}), "img_channels: Input should be 1 or 3"),
         (describe(SONG | {"channel_mult": []}), "channel_mult: .*at least 1 item"),
         (describe(SONG | {"model_channels": "128"}), "model_channels: .*valid integer"),
         (describe(SONG | {"os.system": "true"}), "os.system: Extra inputs are not permitted"),

@@ -13,6 +13,7 @@ from simcore.datasets import DatasetError, load_dataset
 from simcore.events import Checkpoint, Evaluation, Event, Finished, Metrics, Samples, Started, Stopped
 from simcore.pretrain_config import (
     NetworkSpec,
+    PointNetworkSpec,
     PretrainEvaluationSpec,
     PretrainSpec,
     denoiser_config,
@@ -21,7 +22,7 @@ from simcore.pretrain_config import (
 )
 from simcore.pretraining import Pretraining
 from simcore.resolve import resolve_pretraining
-from simcore.teacher_card import TeacherCard
+from simcore.teacher_card import TeacherCard, TeacherError
 from simcore.teachers import build_denoiser, load_teacher
 from simcore.updates import TrainingError
 from tests.simcore.builders import run_pretraining, small_pretraining
@@ -81,6 +82,25 @@ def test_resuming_is_bitwise_the_training_that_never_stopped(
     assert losses(resumed) == losses(finished[1])[3:]
     assert checkpoint(tmp_path, 6).read_bytes() == checkpoint(finished[0], 6).read_bytes()
     assert card_of(resumed).sha256 == card_of(finished[1]).sha256
+
+
+def test_a_folder_with_another_teacher_is_refused_before_training(finished: tuple[Path, list[Event]]) -> None:
+    before = (finished[0] / "teacher" / "teacher.safetensors").read_bytes()
+    with pytest.raises(TeacherError, match="teacher already holds a teacher; choose another folder"):
+        run_pretraining(small_pretraining(seed=1), finished[0])
+    assert (finished[0] / "teacher" / "teacher.safetensors").read_bytes() == before
+
+
+def test_a_run_that_was_killed_after_writing_its_teacher_ends_by_writing_it_again(
+    finished: tuple[Path, list[Event]], tmp_path: Path
+) -> None:
+    resumed = run_pretraining(small_pretraining(), finished[0], resume=checkpoint(finished[0], 6))
+    assert card_of(resumed) == card_of(finished[1])
+    other = run_pretraining(small_pretraining(seed=1), tmp_path, ["checkpoint", None, "cancel"])
+    assert other[-1] == Stopped(step=2, reason="cancel")
+    (tmp_path / "teacher").symlink_to(finished[0] / "teacher")
+    with pytest.raises(TeacherError, match="already holds a teacher"):
+        run_pretraining(small_pretraining(seed=1), tmp_path, resume=checkpoint(tmp_path, 1))
 
 
 def test_pause_writes_a_checkpoint_and_cancel_none(finished: tuple[Path, list[Event]], tmp_path: Path) -> None:
@@ -202,6 +222,12 @@ def test_a_folder_trains_alike_whether_it_fits_into_memory_or_not(
         ((1, 4, 8), {}, "dataset", "takes square images; those of data set 'images' are 8×4"),
         ((1, 7, 7), {}, "network.channel_mult", "images of 7×7 pixels cannot be halved 1 times"),
         ((1, 8, 8), {"conditional": True}, "conditional", "data set 'images' has no labels: train without them"),
+        (
+            (1, 1, 1),
+            {"network": PointNetworkSpec(), "dropout": 0},
+            "network.model_type",
+            "holds images, which take a CompactUNet",
+        ),
         ((1, 8, 8), {"network": NetworkSpec(model_channels=136)}, "network.model_channels", "136 channels do not"),
     ],
 )
@@ -211,6 +237,22 @@ def test_data_that_do_not_suit_the_network_are_refused(
     folder = write_folder(tmp_path / "images", named(random_pixels(5, shape)))
     with pytest.raises(SpecError, match=message) as refusal:
         run_pretraining(small_pretraining(dataset=str(folder), **(SHORT | change)), tmp_path / "run")
+    assert list(refusal.value.problems) == [field]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        ({"dropout": 0.1}, "dropout", r"the network of points has none: set 0 \(given: 0.1\)"),
+        ({"performance": ComputeSpec(gradient_checkpointing=True)}, "performance.gradient_checkpointing", "no blocks"),
+        ({"network": NetworkSpec(channel_mult=(1,))}, "network.model_type", "holds points, which take a PointMLP"),
+    ],
+)
+def test_settings_that_do_nothing_on_points_are_refused(
+    change: dict[str, object], field: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match=message) as refusal:
+        run_pretraining(resolve_pretraining(standard_spec("two-moons").model_copy(update=change)), tmp_path)
     assert list(refusal.value.problems) == [field]
 
 

@@ -62,9 +62,33 @@ def test_a_discrete_teacher_takes_other_laws_too() -> None:
     assert resolve(RunSpec(), DISCRETE).objective.time == RunSpec().objective.time
 
 
+POINTS = read_card("bundled:eight-gaussians")
+
+
+def lognormal(**window: float) -> RunSpec:
+    return RunSpec.model_validate({"objective": {"time": {"law": "lognormal", **window}}})
+
+
+def test_a_law_that_reaches_beyond_the_teachers_noise_levels_is_taken() -> None:
+    spec = lognormal(log_mean=4.5, log_std=1, low=1, high=1000)
+    assert resolve(spec, CARD).objective == spec.objective.model_copy(
+        update={"pseudo_huber_c": 0.00054 * math.sqrt(64)}
+    )
+
+
 @pytest.mark.parametrize(
     ("spec", "card", "field", "message"),
     [
+        (lognormal(log_mean=6, log_std=1, low=100, high=1000), CARD, "objective.time.low", "go from 0.002 to 80; less"),
+        (lognormal(log_mean=6, log_std=0.5, low=0.1, high=1000), CARD, "objective.time.low", "less than 1%"),
+        (RunSpec.model_validate({"generator": {"init_sigma": 90}}), CARD, "generator.init_sigma", "0.002 to 80"),
+        (RunSpec(dropout=0.1), POINTS, "dropout", "the network of points has none: set 0 (given: 0.1)"),
+        (
+            RunSpec.model_validate({"performance": {"gradient_checkpointing": True}}),
+            POINTS,
+            "performance.gradient_checkpointing",
+            "has no blocks: switch it off",
+        ),
         (in_steps(), CARD, "objective.time.law", "has continuous noise levels"),
         (in_steps(7), DISCRETE, "objective.time.steps", "has 100 steps (given: 7)"),
     ],

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from simcore.config import RunSpec
-from simcore.events import Checkpoint, Event, Finished, Log, Metrics, Samples
+from simcore.events import Checkpoint, Evaluation, Event, Finished, Log, Metrics, Samples, Stopped
 from simcore.run_folder import EventLog, read_spec, write_spec
 
 
@@ -38,6 +38,24 @@ def test_rewinding_keeps_what_a_checkpoint_holds(log: EventLog) -> None:
     assert log.read() == EVENTS[:5]
     log.rewind(None)
     assert log.read() == []
+
+
+def test_rewinding_forgets_what_was_done_after_a_checkpoint_at_the_same_step(tmp_path: Path) -> None:
+    """A pause during the evaluation of step 2 writes a checkpoint without it; the resumed run evaluates, is killed."""
+    log, evaluated = EventLog(tmp_path), Evaluation(step=2, source="student", values={}, samples=1, nfe=1)
+    paused = [*EVENTS[:4], EVENTS[4], Stopped(step=2, reason="pause")]
+    for event in [*paused, evaluated]:
+        log.append(event)
+    log.rewind(2)
+    assert log.read() == EVENTS[:5]
+
+
+def test_a_checkpoint_whose_event_a_kill_prevented_keeps_what_it_holds(tmp_path: Path) -> None:
+    log = EventLog(tmp_path)
+    for event in EVENTS[:4]:
+        log.append(event)
+    log.rewind(2)
+    assert log.read() == EVENTS[:4]
 
 
 def test_a_line_that_a_kill_cut_short_is_dropped_and_the_log_goes_on(log: EventLog) -> None:

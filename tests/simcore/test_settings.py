@@ -4,7 +4,7 @@ import pytest
 
 from simcore.commands.common import differences, with_settings
 from simcore.config import RunSpec, SpecError, parse_as, parse_spec
-from simcore.pretrain_config import PretrainSpec
+from simcore.pretrain_config import PretrainSpec, standard_spec
 
 
 def changed(*settings: str, **overrides: object) -> RunSpec:
@@ -46,3 +46,4 @@ def test_a_wrong_setting_is_told_by_its_field(setting: str, field: str, message:
 def test_differences_are_named_by_their_path() -> None:
     assert differences(RunSpec(), changed("seed=3", "ema.ramp_up=0.5")) == ["seed", "ema.ramp_up"]
     assert differences(RunSpec(), RunSpec()) == []
+    assert {"dataset", "network"} <= set(differences(standard_spec("digits"), standard_spec("two-moons")))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -70,6 +71,26 @@ def test_an_unknown_teacher_is_named_with_the_known_ones(reference: str) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"img_resolution": None}, "config: Value error, img_resolution has to be a whole number from 1, not None"),
+        ({"img_channels": "1"}, "img_channels has to be a whole number from 1, not '1'"),
+        ({"label_dim": -1}, "label_dim has to be a whole number from 0, not -1"),
+        ({"preconditioning": "discrete_vp"}, "steps has to be a whole number from 2, not None"),
+    ],
+)
+def test_a_card_that_does_not_describe_its_images_is_refused(
+    change: dict[str, object], message: str, copied: Path
+) -> None:
+    card = json.loads((copied / "teacher.json").read_text())
+    card["config"] |= change
+    (copied / "teacher.json").write_text(json.dumps(card))
+    with pytest.raises(TeacherError, match=f"is not a readable teacher card: .*{message}"):
+        load_teacher(str(copied))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_channels": 2}, "model_channels has to be a multiple of 8, not 2"),
         ({"model_type": "Other"}, "unknown 'Other'"),
         ({"preconditioning": "vp"}, "unknown 'vp'"),
         ({"widths": 3}, "does not fit its network: .*widths"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from simcore.checkpoint import read_checkpoint, write_checkpoint
 from simcore.config import RunSpec, SpecError, parse_spec
 from simcore.distillation import Distillation
 from simcore.resolve import resolve
@@ -209,7 +210,7 @@ def test_dropout_acts_on_the_network_in_training_only_and_repeats_with_the_seed(
         {"performance": {"precision": "fp16"}},
     ],
 )
-def test_a_restored_state_goes_on_bitwise_with_any_options(changes: dict[str, Any]) -> None:
+def test_a_restored_state_goes_on_bitwise_with_any_options(changes: dict[str, Any], tmp_path: Path) -> None:
     def fresh() -> Distillation:
         plain = small_spec().model_dump()
         performance = plain["performance"] | changes["performance"]
@@ -217,10 +218,10 @@ def test_a_restored_state_goes_on_bitwise_with_any_options(changes: dict[str, An
 
     whole = fresh()
     whole.advance()
-    stored = copy.deepcopy(whole.state())
+    write_checkpoint(tmp_path / "state.safetensors", whole.state())  # a file keeps no memory layout
     whole.advance()
     resumed = fresh()
-    resumed.restore(stored)
+    resumed.restore(read_checkpoint(tmp_path / "state.safetensors"))
     resumed.advance()
     expected = whole.state()
     assert resumed.state().facts == expected.facts

@@ -78,6 +78,7 @@ PAGES = {
     "studies/<id:pk>/arms/upload/": {"post": "owner"},
     "studies/<id:pk>/review/": {"get": "viewer"},
     "studies/<id:pk>/images/<id:image>.png": {"get": "viewer"},
+    "studies/<id:pk>/images/<id:image>/shown.png": {"get": "viewer"},
     "studies/<id:pk>/images/<id:image>/review/": {"post": "owner"},
     "studies/<id:pk>/images/<id:image>/replace/": {"post": "owner"},
     "studies/<id:pk>/audit/": {"get": "viewer"},
@@ -90,8 +91,8 @@ PAGES = {
     "studies/<id:pk>/share/personal.csv": {"get": "owner"},
     "studies/<id:pk>/share/<id:link>/withdraw/": {"post": "owner"},
     "studies/<id:pk>/preview/": {"get": "viewer"},
-    "vote/<str:token>/": {"get": "anyone", "post": "anyone"},
-    "vote/<str:token>/images/<uuid:key>.png": {"get": "anyone"},  # of one's own live trial; others are not found
+    "vote/<link:token>/": {"get": "anyone", "post": "anyone"},
+    "vote/<link:token>/images/<uuid:key>.png": {"get": "anyone"},  # of one's own live trial; others are not found
     "metrics": {"get": "administrator"},  # or whoever shows the token for it
     "people/": {"get": "administrator"},
     "people/invite/": {"post": "administrator"},

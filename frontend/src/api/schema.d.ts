@@ -1548,7 +1548,7 @@ export interface components {
                 "performance.devices"?: number;
                 /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
                 "performance.gradient_checkpointing"?: boolean;
-                /** @description Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. Say more where large batches keep many activations. In GiB. */
+                /** @description Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. Say more where large batches keep many activations. In GiB. */
                 "performance.memory_gib"?: number | null;
                 /**
                  * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.
@@ -1788,7 +1788,7 @@ export interface components {
                 "performance.devices"?: number;
                 /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
                 "performance.gradient_checkpointing"?: boolean;
-                /** @description Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. Say more where large batches keep many activations. In GiB. */
+                /** @description Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. Say more where large batches keep many activations. In GiB. */
                 "performance.memory_gib"?: number | null;
                 /**
                  * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.
@@ -1981,7 +1981,7 @@ export interface components {
                 "performance.devices"?: number;
                 /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
                 "performance.gradient_checkpointing"?: boolean;
-                /** @description Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. Say more where large batches keep many activations. In GiB. */
+                /** @description Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. Say more where large batches keep many activations. In GiB. */
                 "performance.memory_gib"?: number | null;
                 /**
                  * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.
@@ -2116,7 +2116,7 @@ export interface components {
                 "performance.compile"?: "auto" | "on" | "off";
                 /** @description Compute the inside of each block again in the backward pass rather than keep it: less memory, more time. */
                 "performance.gradient_checkpointing"?: boolean;
-                /** @description Memory that a device must have for the run to go there; empty: weights, gradients and optimisers. Say more where large batches keep many activations. In GiB. */
+                /** @description Least memory of a device for the run to go there; empty: what weights, gradients and optimisers take. Say more where large batches keep many activations. In GiB. */
                 "performance.memory_gib"?: number | null;
                 /**
                  * @description Number type inside the networks; weights and losses are always fp32. fp16 scales its losses, and needs a GPU.

@@ -33,7 +33,9 @@ export class ImageReview extends HTMLElement {
   approve(): void {
     const card = this.card();
     const button = card?.querySelector<HTMLButtonElement>("[data-approve]");
+    const image = card?.querySelector("img");
     if (!card) this.move(0);
+    else if (image && !(image.complete && image.naturalWidth)) return; // nobody has seen it yet
     else if (!button || card.dataset["review"] === "sent") this.move(1);
     else {
       button.click();

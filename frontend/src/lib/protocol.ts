@@ -1,4 +1,5 @@
-/** What the server sends over a run's WebSocket. */
+/** What the server sends: over a run's WebSocket, and by the API where pages ask it (`npm run types`). */
+import type { components } from "../api/schema.d.ts";
 
 export type Values = Record<string, number>;
 export type Source = "student" | "teacher";
@@ -68,20 +69,8 @@ export type RunEvent = Numbered &
 
 export type RunMessage = { type: "events"; events: RunEvent[] } | { type: "live" } | { type: "gone" };
 
-export interface Buckets {
-  step: number[];
-  min: number[];
-  max: number[];
-  mean: number[];
-  /** The value at the last step of the range. */
-  last: number | null;
-}
-
-export interface MetricsAnswer {
-  seq: number;
-  attempt: number;
-  series: Record<string, Buckets>;
-}
+export type Buckets = components["schemas"]["Buckets"];
+export type MetricsAnswer = components["schemas"]["MetricsAnswer"];
 
 export interface RowMessage {
   type: "row";

@@ -40,6 +40,7 @@ export function startKeys(): void {
     if (document.querySelector("dialog[open]")) return;
     const address = afterG ? AFTER_G[event.key] : undefined;
     const review = document.querySelector<ImageReview>("image-review");
+    if (review && event.repeat && (event.key === "a" || event.key === "r")) return; // a key held down is no verdict
     const ofReview = review && REVIEW_KEYS[event.key];
     const act = ofReview ? () => ofReview(review) : KEYS[event.key];
     afterG = event.key === "g";

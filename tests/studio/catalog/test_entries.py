@@ -44,7 +44,7 @@ def test_what_ships_is_listed_with_its_facts(ada: Client, catalogue: None) -> No
     page = ada.get("/datasets/").content.decode()
     assert "Digits" in page
     assert "1,797" in page
-    assert "Mnist" in page
+    assert "MNIST" in page
 
 
 def test_entering_what_ships_again_changes_nothing(catalogue: None) -> None:

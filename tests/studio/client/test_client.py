@@ -15,8 +15,8 @@ from django.core.cache import caches
 
 from studio.accounts.models import Role, Scope, User
 from studio.accounts.tokens import token_create
-from studio.api import limits
 from studio.client import ApiError, Client, DownloadFailed, Unreachable
+from studio.common import rates
 from studio.environment import PROJECT
 from studio.jobs.lifecycle import JobState
 from studio.jobs.models import Job
@@ -131,7 +131,7 @@ def test_too_many_requests_wait_as_long_as_the_studio_says(
     client: Client, url: str, token: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.API_REQUESTS_A_MINUTE = 2
-    monkeypatch.setattr(limits, "WINDOW_SECONDS", 2)
+    monkeypatch.setattr(rates, "WINDOW_SECONDS", 2)
     settings.CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",

@@ -45,5 +45,18 @@ async def test_a_body_has_a_bound(parts: list[bytes], headers: Any, status: int)
     assert await status_of(parts, headers) == status
 
 
+@pytest.mark.parametrize(
+    ("path", "mib"),
+    [
+        ("/studies/7/arms/upload/", 1024),
+        ("/studies/7/images/3/replace/", 32),
+        ("/studies/7/arms/", 12),
+        ("/vote/x/", 12),
+    ],
+)
+def test_each_address_takes_what_it_needs(path: str, mib: int) -> None:
+    assert limit_of(path) in (mib << 20, (mib + 1) << 20)
+
+
 def test_uploads_may_have_the_upload_limit(settings: Any) -> None:
     assert limit_of("/imports/") > settings.UPLOAD_LIMIT > limit_of("/runs/new/") == FORM_BYTES

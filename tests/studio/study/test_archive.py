@@ -92,6 +92,22 @@ def lying() -> bytes:
 
 TWO = manifest(**{"1": "1.png", "2": "2.png"})
 GOOD = {"1.png": png(1), "2.png": png(2)}
+
+
+def newer() -> bytes:
+    """A directory that asks for a version of the format that nobody has."""
+    content = zipped(GOOD | {"manifest.json": TWO})
+    directory = content.index(b"PK\x01\x02")
+    return content[: directory + 6] + b"\x63\x00" + content[directory + 8 :]
+
+
+def misnamed() -> bytes:
+    """A name that is said to be UTF-8 and is not."""
+    content = zipped({"é.png": png(), "manifest.json": TWO})
+    directory = content.index(b"PK\x01\x02")
+    return content[:directory] + content[directory:].replace("é.png".encode(), b"\xff\xfe.png")
+
+
 MANY = {f"{number}.txt": b"" for number in range(archive.MOST_ENTRIES + 1)}
 
 
@@ -105,7 +121,7 @@ MANY = {f"{number}.txt": b"" for number in range(archive.MOST_ENTRIES + 1)}
         (linked(), "'1.png' is a symbolic link"),
         (repeated(), "'1.png' is there twice"),
         (zipped(GOOD | {"zeros": bytes(3 << 20)}), "'zeros' unpacks"),
-        (zipped(MANY), "2,001 entries; at most 2,000"),
+        (zipped(MANY), "2,001 entries in"),
         (lying(), "1.png"),
         (zipped(GOOD), "needs one of manifest.csv and manifest.json"),
         (zipped(GOOD | {"manifest.json": TWO, "manifest.csv": b""}), "needs one of"),
@@ -122,8 +138,10 @@ MANY = {f"{number}.txt": b"" for number in range(archive.MOST_ENTRIES + 1)}
         (zipped(GOOD | {"manifest.csv": b"\xff"}), "not UTF-8"),
         (zipped(GOOD | {"manifest.json": TWO, "2.png": b"no image"}), "entry 2.png is not a PNG"),
         (zipped(GOOD | {"manifest.json": TWO, "2.png": png(size=(200, 200))[:-150]}), "entry 2.png is damaged"),
+        (newer(), "not a zip archive"),
+        (misnamed(), "not a zip archive"),
     ],
-    ids=range(24),
+    ids=range(26),
 )
 def test_a_bad_archive_is_refused_by_name_and_changes_nothing(
     study: Study, user: Any, content: bytes, said: str

@@ -16,7 +16,7 @@ from studio.study.models import Study, StudyEvent
 from studio.study.pictures import live_images
 from studio.study.prompts import Line
 from studio.study.selectors import checkpoint_choices
-from studio.study.services import study_create
+from studio.study.services import study_create, study_delete
 from tests.studio.catalog.conftest import some_dataset
 from tests.studio.study.builders import archive_of, draft_study, upload
 
@@ -38,6 +38,26 @@ def test_a_checkpoint_that_a_study_compares_is_kept(study: Study, user: Any, a_c
     assert a_checkpoint.kept
     with pytest.raises(StudyRefused, match="the checkpoint's file is gone"):
         arm_reference(arm)
+
+
+@pytest.mark.parametrize("how", ["another arm", "deleted"])
+def test_a_checkpoint_that_no_study_compares_any_more_is_let_go(
+    study: Study, user: Any, a_checkpoint: Checkpoint, how: str
+) -> None:
+    arm_set(study, user, position=0, kind="checkpoint", checkpoint=a_checkpoint)
+    if how == "deleted":
+        study_delete(study, user)
+    else:
+        arm_set(study, user, position=0, kind="upload")
+    a_checkpoint.refresh_from_db()
+    assert not a_checkpoint.kept
+
+
+def test_a_checkpoint_that_goes_at_this_moment_is_refused(study: Study, user: Any, a_checkpoint: Checkpoint) -> None:
+    Checkpoint.objects.update(removed=True)  # what was read before does not know yet
+    with pytest.raises(StudyRefused, match="has just been removed"):
+        arm_set(study, user, position=0, kind="checkpoint", checkpoint=a_checkpoint)
+    assert not study.arms.exists()
 
 
 @pytest.mark.parametrize("flag", ["removed", "superseded"])

@@ -13,6 +13,8 @@ from PIL import Image, PngImagePlugin
 
 from studio.study.encode import PAD_CHUNK, canonical, common_side, for_participants, pad_png, padded_length
 from studio.study.lifecycle import StudyRefused
+from studio.study.models import Image as Row
+from studio.study.opening import enlargement
 from tests.studio.study.builders import png
 
 
@@ -110,14 +112,34 @@ def test_small_images_are_enlarged_by_repeating_their_pixels() -> None:
     small.putpixel((0, 0), (10, 20, 30))
     buffer = io.BytesIO()
     small.save(buffer, "PNG")
-    large = opened(for_participants(buffer.getvalue(), 256))
+    large = opened(for_participants(buffer.getvalue(), side=256, repeat=True))
     assert large.size == (256, 256)
     assert {large.getpixel((x, y)) for x in range(32) for y in range(32)} == {(10, 20, 30)}
     assert large.getpixel((32, 0)) == (255, 255, 255)
 
 
+def test_where_one_image_cannot_be_enlarged_by_a_whole_factor_none_is() -> None:
+    """Else the arm with the odd size would look smoother than the other."""
+
+    def colours(*sizes: int) -> list[int]:
+        enlarge = enlargement([Row(width=size, height=size) for size in sizes])
+        return [len(opened(enlarge(diagonal(size))).getcolors(1 << 16) or ()) for size in sizes]
+
+    assert colours(8, 32) == [2, 2]
+    assert all(number > 2 for number in colours(28, 32))
+
+
+def diagonal(size: int) -> bytes:
+    image = Image.new("RGB", (size, size), "white")
+    for place in range(0, size, 2):
+        image.putpixel((place, place), (0, 0, 0))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def test_what_is_not_square_lies_on_grey() -> None:
-    wide = opened(for_participants(png(255, size=(16, 8)), 256))
+    wide = opened(for_participants(png(255, size=(16, 8)), side=256, repeat=True))
     assert wide.size == (256, 256)
     assert wide.getpixel((128, 10)) == (128, 128, 128)
     assert wide.getpixel((128, 128)) == (255, 255, 255)

@@ -10,7 +10,7 @@ from PIL import Image as Pixels
 
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.models import Image, Study, StudyEvent
-from studio.study.opening import study_close, study_open, study_reopen, study_to_draft
+from studio.study.opening import opening_problems, study_close, study_open, study_reopen, study_to_draft
 from studio.study.pictures import live_images
 from studio.study.review import image_approve, image_reject, image_replace, lacking_approval
 from studio.study.storage import image_path, open_path
@@ -118,8 +118,16 @@ def test_what_participants_receive_has_one_size_one_length_and_no_metadata(user:
 
 def test_attention_checks_need_two_different_prompts(user: Any) -> None:
     study = approved_study(user, prompts=1, checks=1)
-    with pytest.raises(StudyRefused, match="Attention checks need two different prompts"):
+    with pytest.raises(StudyRefused, match="Attention checks need two prompts of different"):
         study_open(study, user)
+
+
+def test_two_texts_of_one_class_are_no_attention_check(user: Any) -> None:
+    study = approved_study(user, prompts=2, checks=1)
+    study.prompts.update(label=7)
+    assert any("Attention checks" in problem for problem in opening_problems(study))
+    study.prompts.filter(position=1).update(label=8)
+    assert opening_problems(study) == []
 
 
 def test_a_study_closes_and_opens_again_with_the_same_files(user: Any) -> None:

@@ -10,6 +10,8 @@ import pytest
 from studio.accounts.models import AuditEntry
 from studio.study.lifecycle import MOVES, StudyRefused, StudyState
 from studio.study.models import Study
+from studio.study.opening import study_to_draft
+from studio.study.pictures import live_images
 from studio.study.services import study_change, study_clone, study_create, study_delete, study_move
 from studio.study.storage import study_folder
 from tests.studio.builders import at_once
@@ -74,6 +76,17 @@ def test_what_images_follow_from_is_fixed_after_the_draft_and_all_after_the_open
     assert Study.objects.get(pk=study.pk).question == "Which?"
     with pytest.raises(StudyRefused, match="The study is open"):
         study_change(open_study(user), user, title="too late")
+
+
+def test_another_seed_lets_go_of_what_was_drawn_with_the_old_one(user: Any) -> None:
+    study = review_study(user)
+    study = study_to_draft(study, user)
+    drawn = live_images(study).first()
+    assert drawn is not None
+    type(drawn).objects.filter(pk=drawn.pk).update(seed=5)
+    before = live_images(study).count()
+    study_change(study, user, seed=study.seed + 1)
+    assert live_images(study).count() == before - 1, "uploaded images have no seed and stay"
 
 
 def test_a_clone_is_a_draft_with_the_same_prompts_and_arms(user: Any, django_user_model: Any) -> None:

@@ -44,9 +44,9 @@ def close(study: Study) -> None:
 
 def test_somebody_agrees_answers_every_pair_and_gets_a_code(study: Study, voter: Voter) -> None:
     consent = text_of(voter.open())
+    assert study.title not in consent, "it may say what is compared"
     for text in ("Look closely.", "I take part freely.", "3 pairs"):
         assert text in consent
-    assert study.title not in consent, "it may say what is compared"
     assert voter.agree().status_code == 303
     for place in (1, 2, 3):
         page = text_of(voter.open())
@@ -61,6 +61,42 @@ def test_somebody_agrees_answers_every_pair_and_gets_a_code(study: Study, voter:
     assert somebody.completion_code in thanks
     votes = list(Vote.objects.order_by("trial__position").values_list("trial__position", "side"))
     assert votes == [(0, "right"), (1, "right"), (2, "right")]
+
+
+@pytest.mark.parametrize("token", ["%00", "a%00b", "%ED%A0%80", "x" * 44, "a.b", "a%20b"])
+def test_what_is_no_link_is_not_found_before_the_database_is_asked(db: None, token: str) -> None:
+    assert Client().get(f"/vote/{token}/").status_code == 404
+
+
+def test_a_browser_without_cookies_is_told_so_even_before_the_guard_against_forgery(study: Study) -> None:
+    client = Client(enforce_csrf_checks=True)
+    response = client.post(address_of(link_of(study)), {"consent": "yes"})
+    assert response.status_code == 403
+    assert "keeps no cookies" in text_of(response)
+    assert "/runs/" not in text_of(response)
+    assert not Participant.objects.exists()
+
+
+def test_many_who_begin_from_one_address_wait(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voting, "MOST_BEGINNING", 2)
+    statuses = []
+    for _ in range(3):
+        voter = Voter(link_of(study))
+        voter.open()
+        statuses.append(voter.agree().status_code)
+    assert statuses == [303, 303, 429]
+    assert Participant.objects.count() == 2
+
+
+def test_a_browser_that_began_by_another_link_with_the_same_secret_is_refused(study: Study, user: Any) -> None:
+    other = opened_study(user, prompts=3)
+    first, second = Voter(link_of(study)), Voter(link_of(other))
+    first.open()
+    first.agree()
+    second.open()
+    second.client.cookies["participant"] = first.client.cookies["participant"].value
+    assert second.agree().status_code == 403
+    assert not Participant.objects.filter(study=other).exists()
 
 
 def test_looking_at_a_link_uses_nothing_up(study: Study) -> None:
