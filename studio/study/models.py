@@ -102,7 +102,7 @@ class Arm(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.label} in the study “{self.study}”"
+        return self.label
 
 
 class Prompt(models.Model):
@@ -162,7 +162,7 @@ class Image(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.arm.label} of “{self.prompt}”"
+        return f"{self.arm} of “{self.prompt}”"
 
 
 class StudyEvent(models.Model):

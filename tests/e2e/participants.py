@@ -84,6 +84,15 @@ def vote_without_scripts(browser: Browser, address: str, answers: Sequence[str])
         thanked(page)
 
 
+def turned_away(browser: Browser, address: str) -> None:
+    """The link of a study that is closed says so, to a newcomer on a phone."""
+    with browser.new_context(viewport=PHONE) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(address)
+        expect(page.get_by_role("heading", name="This study is closed")).to_be_visible()
+        check_looks(page, 360, 1440)
+
+
 def at_pair(page: Page, place: int, answers: Sequence[str]) -> None:
     expect(page.get_by_text(f"{place} of {len(answers)}", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Left")).to_be_enabled()
