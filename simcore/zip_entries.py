@@ -9,13 +9,14 @@ from typing import IO
 
 _MAX_RATIO = 200  # unpacked to packed size; images hardly shrink, labels some ten times
 _RATIO_MATTERS = 1 << 20  # bytes
-# Of the directory, which zipfile keeps as objects of some 500 bytes an entry; ImageNet's 1.28 million take 0.1e9
-_MAX_ENTRIES = 4_000_000
-_MAX_DIRECTORY = 256 << 20  # bytes
+_MAX_DIRECTORY = 256 << 20  # bytes; ImageNet's 1.28 million entries take 0.1e9
 
 
-def directory_refusal(file: IO[bytes], most: int = _MAX_ENTRIES) -> str:
-    """Why an archive's directory is not read, as in "has a directory of …"; or "". zipfile reads it whole."""
+def directory_refusal(file: IO[bytes], most: int) -> str:
+    """Why a directory of more than `most` entries is not read, as in "has a directory of …"; or "".
+
+    zipfile would read it whole, and keep objects of some 500 bytes an entry.
+    """
     end = zipfile._EndRecData(file)  # type: ignore[attr-defined] # as zipfile itself finds it
     if end is None:  # no archive, which zipfile will say
         return ""

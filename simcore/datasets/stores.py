@@ -13,6 +13,8 @@ from simcore.datasets.image_sets import DatasetError
 from simcore.datasets.labels import LABELS_FILE, MAX_LABELS_FILE
 from simcore.zip_entries import directory_refusal, entry_refusal
 
+_MAX_ENTRIES = 4_000_000  # of an archive; ImageNet has 1.28 million
+
 
 class Store(Protocol):
     """Files by name, relative to its root, with forward slashes."""
@@ -40,7 +42,7 @@ class ZipStore:
         self._archive: zipfile.ZipFile | None = None
         self._process = 0
         with path.open("rb") as file:
-            if reason := directory_refusal(file):
+            if reason := directory_refusal(file, _MAX_ENTRIES):
                 raise DatasetError(f"{path} {reason}")
         try:
             entries = self._opened().infolist()
