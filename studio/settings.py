@@ -177,6 +177,9 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "studio.notifications.models.Delivery.State",
         "RunKindEnum": "studio.api.runs.KINDS",
         "GroupKindEnum": "studio.runs.models.RunGroup.Kind",
+        "StudyStateEnum": "studio.study.lifecycle.StudyState",
+        "ArmKindEnum": "studio.study.models.Arm.Kind",
+        "ReviewEnum": "studio.study.models.Image.Review",
     },
 }
 # The interactive reference's own files come from a package.

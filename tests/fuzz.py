@@ -30,8 +30,13 @@ def administrators_token(studio: Stack) -> str:
     ).split()[-1]
 
 
-def fuzz(studio: Stack, folder: Path, *, examples: int, phases: str = "all") -> tuple[Counter[int], str]:
-    """Run the tool; returns how many answers had each status, and what it printed. Asserts that it found nothing."""
+def fuzz(
+    studio: Stack, folder: Path, *, examples: int, phases: str = "all", paths: str = ""
+) -> tuple[Counter[int], str]:
+    """Run the tool; returns how many answers had each status, and what it printed. Asserts that it found nothing.
+
+    paths: a regular expression of the addresses to ask, where not all.
+    """
     report = folder / "report.har"
     base = f"http://127.0.0.1:{studio.port}"
     token = administrators_token(studio)
@@ -41,8 +46,9 @@ def fuzz(studio: Stack, folder: Path, *, examples: int, phases: str = "all") -> 
         *(
             "--seed",
             "1",
+            # Python 3.11 fails now and then where two threads parse source at once, as the coverage phase does.
             "--workers",
-            "2",
+            "1" if phases == "all" else "2",
             "--report",
             "har",
             "--report-har-path",
@@ -53,6 +59,7 @@ def fuzz(studio: Stack, folder: Path, *, examples: int, phases: str = "all") -> 
         "--no-color",
     ]
     command += [] if phases == "all" else ["--phases", phases]
+    command += ["--include-path-regex", paths] if paths else []
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-2_000:]
     entries = json.loads(report.read_text())["log"]["entries"]

@@ -1,4 +1,4 @@
-"""What requests can find: runs, a group, a worker, an import, entries of the catalogue. Runs inside a studio."""
+"""What requests can find: runs, a group, a worker, an import, the catalogue, studies. Runs inside a studio."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from studio.pool.services import DeviceReading, worker_announce
 from studio.runs.distillation import run_folder
 from studio.runs.models import Checkpoint, Evaluation, Metric, Run, RunGroup, SampleGrid
 from tests.launch import launch
+from tests.studio.study.builders import draft_study, participate, review_study, study_with
 
 
 def record_something() -> None:
@@ -32,6 +33,7 @@ def record_something() -> None:
     group = RunGroup.objects.create(name="sweep", kind=RunGroup.Kind.SWEEP, owner=owner, cells=["a"])
     Run.objects.filter(pk=run_id).update(group=group, cell="a")
     _fill_catalogue(owner)
+    _fill_studies(owner)
     device = DeviceReading("GPU-1", "cuda", "H100", 80 * GIB)
     worker_announce(name="worker", queues=["runs", "light"], devices=[device])
 
@@ -45,6 +47,13 @@ def _fill_catalogue(owner: User) -> None:
     mine = {"owner": owner, "title": "Mine", "sha256": "1" * 64, "samples": digits.samples}
     Dataset.objects.create(reference="/mine.zip", card=digits.card, **mine)
     Teacher.objects.create(reference="/mine", card=teacher.card, **mine)
+
+
+def _fill_studies(owner: User) -> None:
+    """One of each kind: a draft, one in review with its files, an open one with votes."""
+    draft_study(owner)
+    review_study(owner, prompts=2)
+    participate(study_with(owner, prompts=2, checks=1, no_preference=True), "0-", checks="+")
 
 
 def _write(run_id: int, name: str, content: bytes) -> None:

@@ -99,6 +99,13 @@ class Endpoint(generics.GenericAPIView[Any]):
 
 def _wrong_type(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
     """The framework would take "5" for 5 and 0 for false; the document says otherwise."""
+    if value is None:
+        return ""  # the field itself says whether it may be
+    if isinstance(field, serializers.Serializer) and isinstance(value, dict):
+        if unknown := next((name for name in value if name not in field.fields), None):
+            return f"there is no such field: {str(unknown)[:40]}"
+        wrong = ((name, _wrong_type(field.fields[name], inner)) for name, inner in value.items())
+        return next((f"{name} {problem}" for name, problem in wrong if problem), "")
     if isinstance(field, serializers.ListField) and isinstance(value, list):
         return next((problem for item in value if (problem := _wrong_type(field.child, item))), "")
     if isinstance(field, serializers.BooleanField):

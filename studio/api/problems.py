@@ -21,6 +21,7 @@ from studio.jobs.lifecycle import IllegalMove
 from studio.jobs.queue import QueueError
 from studio.notifications.services import NotificationRefused
 from studio.runs.services import RunRefused
+from studio.study.lifecycle import StudyRefused
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ REFUSALS: dict[type[Exception], int] = {
     PeopleError: HTTPStatus.CONFLICT,
     RunRefused: HTTPStatus.CONFLICT,
     QueueError: HTTPStatus.CONFLICT,
+    StudyRefused: HTTPStatus.CONFLICT,  # the state does not allow it; 422 where it names a field
     NotificationRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     RequestDataTooBig: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
@@ -75,6 +77,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
 def _refusal(error: Exception) -> dict[str, Any] | None:
     if isinstance(error, SpecError):
         error = Unprocessable(error.problems)
+    if isinstance(error, StudyRefused) and error.field:
+        error = Unprocessable({error.field: str(error)})
     if isinstance(error, Unprocessable):
         errors = [{"field": field, "message": message} for field, message in error.problems.items()]
         return problem(error.status_code, str(error.detail), errors)

@@ -106,7 +106,7 @@ class UploadOne(Endpoint):
         upload = self._own(upload_id)
         if (given := (request.content_type or "").partition(";")[0].strip().lower()) != PART_TYPE:
             raise UnsupportedMediaType(given, f"A part is sent as {PART_TYPE}.")
-        offset, length = _bytes(request, "Upload-Offset"), _bytes(request, "Content-Length")
+        offset, length = header_bytes(request, "Upload-Offset"), header_bytes(request, "Content-Length")
         raw = request._request
         part = io.BytesIO(raw.read(length)) if length <= MOST_BYTES_A_PART else io.BytesIO()
         owner = signed_in_user(request)
@@ -124,7 +124,8 @@ class UploadOne(Endpoint):
         return get_object_or_404(Upload, pk=upload_id, owner=signed_in_user(self.request))
 
 
-def _bytes(request: Request, header: str) -> int:
+def header_bytes(request: Request, header: str) -> int:
+    """A number of bytes in a header. Raises ValidationError."""
     text = request.headers.get(header, "")
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise ValidationError({header: "this header is needed: a number of bytes"})

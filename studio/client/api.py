@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.client.credentials import find_credentials
-from studio.client.download import Tell, download
+from studio.client.download import Tell, download, fetch
 from studio.client.follow import SERIES, News, follow
 from studio.client.http import Document, Http
 from studio.client.uploads import upload
@@ -131,7 +131,27 @@ class Client:
                 return dict(found)
             time.sleep(seconds)
 
-    # ----
+    # ---- studies
+
+    def studies(self, **filters: Any) -> Iterator[Document]:
+        """Newest first. Filters: q, state, owner."""
+        return self._rows("studies", **filters)
+
+    def study(self, study_id: int) -> Document:
+        """One, with its settings and what comes next."""
+        return self._get(f"studies/{study_id}")
+
+    def study_create(self, title: str, **settings: Any) -> Document:
+        """A draft. settings: question, consent, prompts_wanted, participants_wanted, seed, checks …"""
+        return dict(self.http.create("studies", {"title": title, **settings}))
+
+    def study_results(self, study_id: int) -> Document:
+        """The tally with its uncertainty, with (`everyone`) and without (`kept`) those who are excluded."""
+        return self._get(f"studies/{study_id}/results")
+
+    def study_export(self, study_id: int, target: Path, *, kind: str = "csv") -> Path:
+        """The votes as a file, csv or json. Raises FileExistsError, OSError as well; a broken one is not left."""
+        return fetch(self.http, f"studies/{study_id}/votes.{kind}", target)
 
     # ---- groups, workers, the queue
 

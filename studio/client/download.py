@@ -47,6 +47,28 @@ def download(http: Http, path: str, target: Path, *, size: int, sha256: str, tel
     return target
 
 
+def fetch(http: Http, path: str, target: Path) -> Path:
+    """A file that is made while it is sent, from its beginning; it gets its name once all is here.
+
+    Raises FileExistsError where `target` is there already, ApiError, Unreachable, OSError.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} is there already: choose another name or remove it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    answer, part = http.request("GET", path, stream=True), target.with_name(f"{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            for chunk in answer.stream(CHUNK):
+                file.write(chunk)
+        part.rename(target)
+    except urllib3.exceptions.HTTPError:
+        raise Unreachable(f"{http.url} broke off; try again") from None
+    finally:
+        answer.close()
+        part.unlink(missing_ok=True)
+    return target
+
+
 def _fetch(http: Http, path: str, part: Path, size: int, sha256: str, tell: Tell) -> None:
     """Append until the part is whole. Gives up after some tries in which nothing came."""
     failures, here = 0, _size(part)

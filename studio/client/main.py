@@ -17,6 +17,7 @@ from studio.client.commands.output import NoAccess, Refusal, shown
 from studio.client.commands.pool import queue, workers
 from studio.client.commands.runs import runs
 from studio.client.commands.students import download
+from studio.client.commands.studies import studies
 from studio.client.credentials import NotSignedIn
 from studio.client.download import DownloadFailed
 from studio.client.http import ApiError, Unreachable
@@ -47,5 +48,5 @@ def main() -> None:
 
 for command in (create, clone, edit, *actions, download):
     runs.add_command(command)
-for command in (login, logout, presets, teachers, datasets, runs, workers, queue):
+for command in (login, logout, presets, teachers, datasets, runs, studies, workers, queue):
     main.add_command(command)

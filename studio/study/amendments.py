@@ -8,6 +8,7 @@ from django.utils import timezone
 from studio.accounts.models import User
 from studio.study.lifecycle import StudyRefused
 from studio.study.models import Exclusion, Participant, Side, Vote
+from studio.study.participation import answers_of
 from studio.study.services import study_locked, study_note
 
 MOST_REASON = 1000
@@ -47,8 +48,7 @@ def vote_correct(vote: Vote, side: str, actor: User, reason: str) -> Vote:
     participant = vote.trial.participant
     with transaction.atomic():
         study = study_locked(participant.study_id)
-        offered = [Side.LEFT, Side.RIGHT, *([Side.NONE] if study.no_preference else [])]
-        if side not in offered:
+        if side not in (offered := answers_of(study)):
             raise StudyRefused(f"An answer is one of {', '.join(offered)}.", "side")
         if Vote.objects.filter(replaces=vote).exists():
             raise StudyRefused("This vote was corrected meanwhile: look at the newest one.")

@@ -46,7 +46,10 @@ def arm_set(
         changed = [name for name, value in source.items() if getattr(arm, name) != value]
         for name, value in source.items():
             setattr(arm, name, value)
-        arm.label = label.strip() or _name(arm)
+        other = study.arms.exclude(position=position).first()
+        arm.label = label.strip() or _free_name(arm, other)
+        if other and _alike(arm.label, other.label):
+            raise StudyRefused(f"Arm {other.letter} is called “{other.label}” already: give this one another.", "label")
         arm.save()
         if checkpoint is not None:
             checkpoint_keep(checkpoint)
@@ -54,7 +57,7 @@ def arm_set(
         if old and changed:
             drop_images(study, arm=arm)
         if _facts(arm) != before:
-            study_note(study, actor.get_username(), f"set arm {'AB'[position]}", before=before, after=_facts(arm))
+            study_note(study, actor.get_username(), f"set arm {arm.letter}", before=before, after=_facts(arm))
     return arm
 
 
@@ -101,12 +104,28 @@ def _require_images(teacher: Teacher, field: str) -> None:
         raise StudyRefused(f"{teacher.title} draws points in the plane, and people compare images.", field)
 
 
+def _alike(one: str, other: str) -> bool:
+    """Results and exports tell arms apart by their names."""
+    return one.casefold() == other.casefold()
+
+
+def _free_name(arm: Arm, other: Arm | None) -> str:
+    name = _name(arm)
+    return _with_tail(name, f", arm {arm.letter}") if other and _alike(name, other.label) else name
+
+
 def _name(arm: Arm) -> str:
     if arm.checkpoint is not None:
-        return f"{arm.checkpoint.run.name}, step {arm.checkpoint.step}"[:100]
+        return _with_tail(arm.checkpoint.run.name, f", step {arm.checkpoint.step}")
     if arm.teacher is not None:
-        return f"{arm.teacher.title}, {arm.steps} steps"[:100]
-    return f"Uploaded images {'AB'[arm.position]}"
+        return _with_tail(arm.teacher.title, f", {arm.steps} steps")
+    return f"Uploaded images {arm.letter}"
+
+
+def _with_tail(name: str, tail: str) -> str:
+    """The name is cut where both do not fit: the tail tells arms apart."""
+    most = MOST_LABEL - len(tail)
+    return (name if len(name) <= most else f"{name[: most - 1]}…") + tail
 
 
 def _facts(arm: Arm) -> dict[str, Any]:

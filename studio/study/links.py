@@ -104,12 +104,14 @@ def link_state(link: Link, finished: int) -> str:
 
 
 def personal_links_csv(study: Study, address: Callable[[Link], str]) -> str:
-    """note, link, state: one row a personal link, oldest first."""
+    """One row a personal link, oldest first, with the number and the completion code of whoever came by it."""
     stream = io.StringIO()
     writer = csv.writer(stream)
-    writer.writerow(["note", "link", "state"])
-    for link in personal_links(study).order_by("pk"):
-        writer.writerow([guarded(link.note), address(link), link_state(link, link.finished)])
+    writer.writerow(["note", "link", "state", "participant", "completion_code"])
+    for link in personal_links(study).order_by("pk").prefetch_related("participants"):
+        person = next(iter(link.participants.all()), None)
+        who = [person.number, person.completion_code] if person else ["", ""]
+        writer.writerow([guarded(link.note), address(link), link_state(link, link.finished), *who])
     return stream.getvalue()
 
 

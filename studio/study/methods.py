@@ -8,7 +8,7 @@ from studio.study.lifecycle import StudyState
 from studio.study.results import Results
 from studio.study.statistics.bootstrap import resamples_for
 from studio.study.statistics.figures import NotEnough
-from studio.study.statistics.summary import Summary
+from studio.study.statistics.summary import SideBias, Summary
 
 
 def methods_paragraph(results: Results) -> str:
@@ -34,6 +34,11 @@ def _design(results: Results) -> list[str]:
     ]
     if study.state == StudyState.OPEN:
         text.append("These are interim figures: the study is still open.")
+    elif results.peeking:
+        text.append(
+            f"The study was closed with {results.finished} of {study.participants_wanted} intended participants who "
+            "answered every pair and count."
+        )
     return text
 
 
@@ -51,18 +56,25 @@ def _outcome(results: Results) -> list[str]:
         f"bootstrap over participants and prompts, {resamples} resamples).",
         f"Taking votes as independent, Wilson's 95 % interval was {_figure(kept.wilson)} and the two-sided exact "
         f"binomial test gave {_figure(kept.test)}.",
-        f"The left image was chosen in {kept.bias.left.percent} of votes ({_figure(kept.bias.test)}); "
-        f"Krippendorff's α (nominal) was {_figure(kept.agreement)}.",
+        f"{_sides(kept.bias)}; Krippendorff's α (nominal) was {_figure(kept.agreement)}.",
     ]
     if kept.seconds is not None:
         text.append(f"The median time per pair was {kept.seconds:.1f} s.")
     return text
 
 
+def _sides(bias: SideBias) -> str:
+    if not bias.left.votes:
+        return "Nobody had a preference, so none for a side"
+    return (
+        f"Of {_many(bias.left.votes, 'vote')} with a preference, {bias.left.percent} went to the left image "
+        f"(95 % interval {_figure(bias.interval)}, Wilson; {_figure(bias.test)})"
+    )
+
+
 def _checks(results: Results) -> list[str]:
+    """Figures of those who count: who failed the checks may be excluded for it."""
     text = []
-    if checks := [right for person in results.people for right in person.checks]:
-        text.append(f"Of {_many(len(checks), 'attention check')}, {checks.count(True)} were answered as expected.")
     if excluded := results.excluded:
         reasons = "; ".join(f"participant {row.number}: {row.exclusion.reason}" for row in excluded if row.exclusion)
         text.append(
@@ -71,6 +83,11 @@ def _checks(results: Results) -> list[str]:
         )
     else:
         text.append("Nobody was excluded.")
+    if checks := [right for person in results.people if not person.exclusion for right in person.checks]:
+        whose = " of those kept" if excluded else ""
+        text.append(
+            f"Of {_many(len(checks), 'attention check')}{whose}, {checks.count(True)} were answered as expected."
+        )
     if results.corrections:
         text.append(f"Researchers corrected votes {_many(results.corrections, 'time')}; what was answered is kept.")
     return text

@@ -104,6 +104,11 @@ class Arm(models.Model):
     def __str__(self) -> str:
         return self.label
 
+    @property
+    def letter(self) -> str:
+        """A or B."""
+        return "AB"[self.position]
+
 
 class Prompt(models.Model):
     """What both images show. `label`: the class asked of class-conditional models, from 0."""

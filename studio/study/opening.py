@@ -84,6 +84,8 @@ def study_reopen(study: Study, actor: User) -> Study:
         require_state(locked, "it can be opened again", StudyState.CLOSED)
         if gone := [image.pk for image in live_images(locked) if not open_path(locked.pk, image.pk).is_file()]:
             raise StudyRefused(f"{len(gone)} of the files that participants receive are gone from the data folder.")
+        locked.closed_at = None
+        locked.save(update_fields=["closed_at"])
         return study_move(locked, StudyState.OPEN, actor.get_username(), "again")
 
 

@@ -43,7 +43,7 @@ def built_in() -> list[Line]:
 
 def read_typed(text: str) -> list[Line]:
     """One prompt a line, the same one once; empty lines count for nothing. Raises StudyRefused naming the line."""
-    return _checked(_text_lines(text))
+    return check_lines(_text_lines(text))
 
 
 def read_list(name: str, content: bytes) -> list[Line]:
@@ -63,7 +63,7 @@ def read_list(name: str, content: bytes) -> list[Line]:
     if suffix not in readers:
         raise StudyRefused(f"{name} is of no kind that is read: .txt, .jsonl or .csv.", "file")
     try:
-        return _checked(readers[suffix](text))
+        return check_lines(readers[suffix](text))
     except StudyRefused as refusal:
         raise StudyRefused(f"{name}, {refusal}", "file") from None
 
@@ -110,8 +110,8 @@ def _label(number: int, given: Any) -> int | None:
     raise StudyRefused(f"line {number}: the label is a class number from 0 (given: {str(given)[:40]}).")
 
 
-def _checked(lines: Iterable[tuple[int, Line]]) -> list[Line]:
-    """The lines without repetitions. Raises StudyRefused for one that is too long or holds control characters."""
+def check_lines(lines: Iterable[tuple[int, Line]]) -> list[Line]:
+    """The numbered lines without repetitions. Raises StudyRefused for one too long or with control characters."""
     found: dict[Line, None] = {}
     for number, line in lines:
         _check(line, f"line {number}")
@@ -125,11 +125,12 @@ def _checked(lines: Iterable[tuple[int, Line]]) -> list[Line]:
 
 def _check(line: Line, where: str) -> None:
     if not line.text:
-        raise StudyRefused(f"{where}: the prompt is empty.")
+        raise StudyRefused(f"{where}: the prompt is empty.", "prompts")
     if len(line.text) > MOST_CHARACTERS:
-        raise StudyRefused(f"{where}: the prompt has {len(line.text):,} characters; at most {MOST_CHARACTERS:,}.")
+        said = f"{where}: the prompt has {len(line.text):,} characters; at most {MOST_CHARACTERS:,}."
+        raise StudyRefused(said, "prompts")
     if any(category(character) in ("Cc", "Cs") for character in line.text):
-        raise StudyRefused(f"{where}: the prompt holds a control character.")
+        raise StudyRefused(f"{where}: the prompt holds a control character.", "prompts")
 
 
 # ---- drawing

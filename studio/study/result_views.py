@@ -17,8 +17,9 @@ from studio.common.permissions import may_change, may_view, require, signed_in_u
 from studio.study.amendments import participant_exclude, participant_restore, vote_correct
 from studio.study.exports import dictionary_csv, votes_csv, votes_json
 from studio.study.lifecycle import StudyRefused
-from studio.study.models import Participant, Side, Study, Vote
+from studio.study.models import Participant, Study, Vote
 from studio.study.participants import person_trials
+from studio.study.participation import answers_of
 from studio.study.selectors import study_context
 
 PAGE_SIZE = 100
@@ -54,7 +55,7 @@ def show_participant(request: HttpRequest, pk: int, number: int) -> HttpResponse
         "excluded": any(exclusion.lifted_at is None for exclusion in exclusions),
         "trials": person_trials(person),
         "exclusions": exclusions,
-        "sides": [side for side in Side if side != Side.NONE or study.no_preference],
+        "sides": answers_of(study),
     }
     return render(request, "study/participant.html", context)
 
@@ -104,14 +105,18 @@ def correct(request: HttpRequest, pk: int, vote: int) -> HttpResponseRedirect:
 @require_GET
 def export_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """One row a vote."""
-    return streamed_response(votes_csv(_study(request, pk)), "text/csv; charset=utf-8", name=f"study-{pk}-votes.csv")
+    study = _study(request, pk)
+    rows = votes_csv(study, private=may_change(request.user, study.owner_id))
+    return streamed_response(rows, "text/csv; charset=utf-8", name=f"study-{pk}-votes.csv")
 
 
 @never_cache
 @require_GET
 def export_json(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The same with the data dictionary."""
-    return streamed_response(votes_json(_study(request, pk)), "application/json", name=f"study-{pk}-votes.json")
+    study = _study(request, pk)
+    rows = votes_json(study, private=may_change(request.user, study.owner_id))
+    return streamed_response(rows, "application/json", name=f"study-{pk}-votes.json")
 
 
 @require_GET
@@ -134,4 +139,4 @@ def _own_study(request: HttpRequest, pk: int) -> Study:
 
 
 def _participant(study: Study, number: int) -> Participant:
-    return get_object_or_404(Participant, study=study, number=number)
+    return get_object_or_404(Participant.objects.select_related("link"), study=study, number=number)

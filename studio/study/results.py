@@ -11,12 +11,12 @@ from django.db.models import Count, Q
 
 from studio.study.flags import flags_of
 from studio.study.lifecycle import StudyState
-from studio.study.models import Arm, Exclusion, Participant, Prompt, Study, Vote
+from studio.study.models import Arm, Exclusion, Link, Participant, Prompt, Study, Vote
 from studio.study.statistics.answers import Answer
 from studio.study.statistics.figures import Interval, NotEnough, Tally
 from studio.study.statistics.power import votes_needed
 from studio.study.statistics.shares import wilson
-from studio.study.statistics.summary import Part, Summary, summarise
+from studio.study.statistics.summary import Part, Summary, parts_by, summarise
 
 NO_VOTES = Part(Tally(0, 0, 0), Tally(0, 0, 0), None)
 
@@ -33,6 +33,8 @@ class PersonRow:
     checks: tuple[bool, ...]  # each attention check that was answered: was it right?
     flags: tuple[str, ...]
     exclusion: Exclusion | None
+    link: Link
+    code: str  # of completion; empty where not finished
 
     @property
     def passed(self) -> int:
@@ -90,7 +92,10 @@ class Needed:
 
 @dataclass(frozen=True)
 class Results:
-    """`kept` counts everybody but the excluded, `everyone` all. `arm` is the one whose share is told."""
+    """`kept` counts everybody but the excluded, `everyone` all. `arm` is the one whose share is told.
+
+    `corrections`: of votes that count, not of attention checks or of the excluded.
+    """
 
     study: Study
     arm: Arm
@@ -119,8 +124,9 @@ class Results:
 
     @property
     def peeking(self) -> bool:
-        """Looking now and stopping when it looks good would inflate significance."""
-        return self.study.state == StudyState.OPEN and self.finished < self.study.participants_wanted
+        """Short of the target: looking, and stopping or having stopped when it looks good, inflates significance."""
+        states = (StudyState.OPEN, StudyState.CLOSED)
+        return self.study.state in states and self.finished < self.study.participants_wanted
 
 
 def study_results(study: Study) -> Results:
@@ -137,11 +143,19 @@ def study_results(study: Study) -> Results:
         other=other,
         kept=summary,
         everyone=everyone,
-        people=_people(study, answers, checks, everyone, exclusions),
+        people=_people(study, answers, checks, everyone.people, exclusions),
         prompts=[_prompt(prompt, summary) for prompt in Prompt.objects.filter(study=study)],
         needed=[Needed(share, votes_needed(share / 100), summary.tally.decided) for share in (60, 55)],
-        corrections=Vote.objects.filter(trial__participant__study=study, replaces__isnull=False).count(),
+        corrections=_corrections(study, exclusions),
     )
+
+
+def study_people(study: Study) -> list[PersonRow]:
+    """Who took part, without the statistics of the whole. Raises Arm.DoesNotExist while the study has not both arms."""
+    arm, _ = arms_in_order(study)
+    answers, checks = counting_votes(study)
+    parts = parts_by(answers, arm.position, "participant")
+    return _people(study, answers, checks, parts, _exclusions(study))
 
 
 def _bar(tally: Tally, interval: Interval | NotEnough) -> Bar | None:
@@ -186,6 +200,11 @@ def _exclusions(study: Study) -> dict[int, Exclusion]:
     return {row.participant.number: row for row in rows}
 
 
+def _corrections(study: Study, exclusions: dict[int, Exclusion]) -> int:
+    rows = Vote.objects.filter(trial__participant__study=study, trial__expected="", replaces__isnull=False)
+    return rows.exclude(trial__participant__number__in=exclusions).count()
+
+
 def _prompt(prompt: Prompt, summary: Summary) -> PromptRow:
     part = summary.prompts.get(prompt.position, NO_VOTES)
     return PromptRow(prompt.position + 1, prompt.text, part, wilson(part.tally))
@@ -195,23 +214,26 @@ def _people(
     study: Study,
     answers: Sequence[Answer],
     checks: dict[int, list[bool]],
-    everyone: Summary,
+    parts: dict[int, Part],
     exclusions: dict[int, Exclusion],
 ) -> list[PersonRow]:
     theirs: dict[int, list[Answer]] = defaultdict(list)
     for answer in answers:
         theirs[answer.participant].append(answer)
-    people: Any = Participant.objects.filter(study=study).annotate(asked=Count("trials", filter=Q(trials__expected="")))
+    asked = Count("trials", filter=Q(trials__expected=""))
+    people: Any = Participant.objects.filter(study=study).select_related("link").annotate(asked=asked)
     return [
         PersonRow(
             number=person.number,
             finished=person.finished_at is not None,
             answered=len(theirs[person.number]),
             trials=person.asked,
-            part=everyone.people.get(person.number, NO_VOTES),
+            part=parts.get(person.number, NO_VOTES),
             checks=tuple(checks.get(person.number, ())),
             flags=flags_of(theirs[person.number], checks.get(person.number, ())),
             exclusion=exclusions.get(person.number),
+            link=person.link,
+            code=person.completion_code,
         )
         for person in people
     ]

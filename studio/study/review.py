@@ -45,11 +45,14 @@ def _judge(image: Image, actor: User, verdict: Image.Review, reason: str) -> Ima
 
 def image_replace(image: Image, actor: User, *, name: str, content: bytes) -> Image:
     """Put an uploaded picture into the place of a rejected one; it is reviewed in its turn. Raises StudyRefused."""
-    picture = canonical(content, name)
+    try:
+        picture = canonical(content, name)
+    except StudyRefused as refusal:
+        raise StudyRefused(str(refusal), "file") from None
     with transaction.atomic():
         image = _locked(image)
         if image.review != Image.Review.REJECTED:
-            raise StudyRefused("An image is replaced once it is rejected: reject it first, with the reason.", "file")
+            raise StudyRefused("An image is replaced once it is rejected: reject it first, with the reason.")
         path = f"images/upload-{uuid.uuid4().hex}/{image.prompt.position + 1}.png"
         write_picture(image.arm.study_id, path, picture)
         new = image_put(image.prompt, image.arm, path, picture.facts, sampler="uploaded")

@@ -20,7 +20,7 @@ from studio.study.opening import enlargement
 from studio.study.pictures import live_images
 from studio.study.review import image_approve, image_reject, image_replace
 from studio.study.selectors import review_pairs, review_progress, study_context
-from studio.study.storage import image_path, study_folder
+from studio.study.storage import stored_image
 from studio.study.views import find_study, study_to_change
 
 
@@ -73,7 +73,9 @@ def _answer(request: HtmxRequest, study: Study, image: Image, act: Callable[[], 
     except OSError as error:
         refusal = f"The picture cannot be written ({error.strerror}): nothing has changed."
     if request.htmx:
-        context = study_context(study, request.user) | {"progress": review_progress(study), "reviewable": True}
+        study.refresh_from_db(fields=["state"])  # it may have moved since
+        context = study_context(study, request.user) | {"progress": review_progress(study)}
+        context["reviewable"] = study.state == StudyState.REVIEW
         shown = Image.objects.select_related("prompt", "arm", "reviewed_by").get(pk=image.pk)
         return render(request, "study/_judged.html", context | {"image": shown, "refusal": refusal})
     if refusal:
@@ -99,8 +101,7 @@ def show_as_participant(request: HttpRequest, pk: int, image: int) -> HttpRespon
 
 
 def _content(image: Image) -> bytes:
-    path = image_path(image).resolve()
-    if not (path.is_relative_to(study_folder(image.prompt.study_id).resolve()) and path.is_file()):
+    if (path := stored_image(image)) is None:
         raise Http404("The file is gone from the studio's data folder.")
     return path.read_bytes()
 

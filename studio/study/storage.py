@@ -26,6 +26,13 @@ def image_path(image: Image) -> Path:
     return study_folder(image.arm.study_id) / image.path
 
 
+def stored_image(image: Image) -> Path | None:
+    """The file at `image_path`; None where it is gone."""
+    path = image_path(image).resolve()
+    inside = path.is_relative_to(study_folder(image.arm.study_id).resolve())
+    return path if inside and path.is_file() else None
+
+
 def open_path(study_id: int, image_id: int) -> Path:
     """The picture that participants receive; there once the study has opened."""
     return study_folder(study_id) / OPEN / f"{image_id}.png"

@@ -211,6 +211,10 @@ def amend(page: Page) -> None:
     expect(page.get_by_role("textbox", name="Methods, to copy")).to_have_value(
         re.compile("participant 3: did not look")
     )
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the methods").click()
+    expect(page.get_by_role("button", name="Copy the methods")).to_have_text("Copied")
+    assert "participant 3: did not look" in page.evaluate("navigator.clipboard.readText()")
     page.get_by_role("link", name="2", exact=True).click()
     page.get_by_label("Correct the vote of trial 1", exact=True).click()
     check_looks(page, 390, 1440)

@@ -77,6 +77,7 @@ def world(user: Any, run: Any, teacher: Any, django_user_model: Any, tmp_path: P
     ids = {
         "studies": study.pk,
         "number": participant.number,
+        "participant": participant.number,
         "vote": Vote.objects.get().pk,
         "link": study.links.get().pk,
         "image": Image.objects.earliest("pk").pk,
@@ -103,6 +104,7 @@ def address(route: str, ids: dict[str, Any]) -> str:
     def value(match: re.Match[str]) -> str:
         name, before = match[1], route[: match.start()].rstrip("/").rsplit("/", 1)[-1]
         words = {"action": "pause", "direction": "up", "secret": "unknown", "token": "unknown", "key": str(uuid4())}
+        words["arm"] = "A"
         return words.get(name) or str(ids[before] if name == "pk" else ids[name.removesuffix("_id")])
 
     return "/" + re.sub(r"<\w+:(\w+)>", value, route)

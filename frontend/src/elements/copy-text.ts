@@ -1,6 +1,6 @@
 import { find } from "../lib/dom.ts";
 
-/** A text to be copied: an input, and a button that only scripts can serve. */
+/** A text to be copied: an input or a text area, and a button that only scripts can serve. */
 export class CopyText extends HTMLElement {
   connectedCallback(): void {
     const button = find<HTMLButtonElement>(this, "button");
@@ -9,7 +9,7 @@ export class CopyText extends HTMLElement {
   }
 
   private async copy(button: HTMLButtonElement): Promise<void> {
-    const input = find<HTMLInputElement>(this, "input");
+    const input = find<HTMLInputElement | HTMLTextAreaElement>(this, "input, textarea");
     input.select();
     try {
       await navigator.clipboard.writeText(input.value);

@@ -20,13 +20,16 @@ class Part:
     """The votes of one prompt or of one participant."""
 
     tally: Tally
-    left: Tally  # wins: votes for the left side
+    left: Tally  # wins: votes for the left side; those without a preference are left out
     seconds: float | None  # median
 
 
 @dataclass(frozen=True)
 class SideBias:
-    """Do people prefer a side? `left`: wins are votes for the left; the arm's tally where it was left, and right."""
+    """Do people prefer a side? The arm's tally where it was left, and right.
+
+    `left`: wins are votes for the left. Share, `interval` and `test` are all of the votes with a preference.
+    """
 
     left: Tally
     interval: Interval | NotEnough
@@ -71,17 +74,17 @@ def summarise(answers: Sequence[Answer], *, arm: int, seed: int) -> Summary:
         bias=side_bias(answers, arm),
         agreement=agreement(scores),
         seconds=median_seconds(answers),
-        prompts=_parts(answers, arm, "prompt"),
-        people=_parts(answers, arm, "participant"),
+        prompts=parts_by(answers, arm, "prompt"),
+        people=parts_by(answers, arm, "participant"),
     )
 
 
 def side_bias(answers: Sequence[Answer], arm: int) -> SideBias:
-    """The share of votes for the left, tested exactly; sides are balanced, so it does not follow from the arms."""
+    """The left's share of votes with a preference, tested exactly; sides are balanced: no arm makes it."""
     left = left_tally(answers)
     return SideBias(
         left=left,
-        interval=wilson(left),
+        interval=wilson(left) if left.votes else NotEnough("nobody has preferred either"),
         test=exact_test(left),
         arm_left=tally([answer for answer in answers if answer.left == arm], arm),
         arm_right=tally([answer for answer in answers if answer.left != arm], arm),
@@ -89,9 +92,9 @@ def side_bias(answers: Sequence[Answer], arm: int) -> SideBias:
 
 
 def left_tally(answers: Sequence[Answer]) -> Tally:
-    """Votes for the left side, for the right one, and without a preference."""
+    """Votes for the left side and for the right one; no preference is neither and is left out."""
     sides = [answer.side for answer in answers]
-    return Tally(sides.count("left"), sides.count("right"), sides.count("none"))
+    return Tally(sides.count("left"), sides.count("right"), 0)
 
 
 def median_seconds(answers: Sequence[Answer]) -> float | None:
@@ -100,7 +103,8 @@ def median_seconds(answers: Sequence[Answer]) -> float | None:
     return median(times) if times else None
 
 
-def _parts(answers: Sequence[Answer], arm: int, by: Literal["prompt", "participant"]) -> dict[int, Part]:
+def parts_by(answers: Sequence[Answer], arm: int, by: Literal["prompt", "participant"]) -> dict[int, Part]:
+    """The votes of each prompt or participant, in rising order."""
     groups: dict[int, list[Answer]] = defaultdict(list)
     for answer in answers:
         groups[getattr(answer, by)].append(answer)

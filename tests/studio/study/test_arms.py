@@ -40,6 +40,31 @@ def test_a_checkpoint_that_a_study_compares_is_kept(study: Study, user: Any, a_c
         arm_reference(arm)
 
 
+def test_two_arms_have_two_names(study: Study, user: Any, teacher: Any, a_checkpoint: Checkpoint) -> None:
+    arm_set(study, user, position=0, kind="upload", label="Ours")
+    with pytest.raises(StudyRefused, match="Arm A is called “Ours” already") as refusal:
+        arm_set(study, user, position=1, kind="upload", label=" ours ")
+    assert refusal.value.field == "label"
+    assert study.arms.count() == 1
+    assert arm_set(study, user, position=0, kind="upload", label="Ours").label == "Ours", "it may keep its own"
+    names = [arm_set(study, user, position=place, kind="teacher", teacher=teacher).label for place in (0, 1)]
+    assert names[1] == f"{names[0]}, arm B"
+
+
+def test_a_long_name_is_cut_before_the_step(study: Study, user: Any, a_checkpoint: Checkpoint) -> None:
+    Run.objects.filter(pk=a_checkpoint.run_id).update(name="x" * 200)
+    a_checkpoint.run.refresh_from_db()
+    later = Checkpoint.objects.create(run=a_checkpoint.run, attempt=1, step=100, path="100", size=1, sha256="0")
+    labels = [
+        arm_set(study, user, position=place, kind="checkpoint", checkpoint=checkpoint).label
+        for place, checkpoint in enumerate((a_checkpoint, later))
+    ]
+    assert [label.strip("x") for label in labels] == ["…, step 50", "…, step 100"]
+    same = arm_set(study, user, position=1, kind="checkpoint", checkpoint=a_checkpoint)
+    assert same.label.endswith("…, arm B")
+    assert {len(label) for label in [*labels, same.label]} == {100}
+
+
 @pytest.mark.parametrize("how", ["another arm", "deleted"])
 def test_a_checkpoint_that_no_study_compares_any_more_is_let_go(
     study: Study, user: Any, a_checkpoint: Checkpoint, how: str

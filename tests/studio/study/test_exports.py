@@ -9,8 +9,9 @@ from typing import Any
 
 from django.test import Client
 
+from studio.accounts.models import Role
 from studio.study.amendments import participant_exclude, vote_correct
-from studio.study.models import Prompt, Vote
+from studio.study.models import Link, Prompt, Vote
 from studio.study.results import study_results
 from studio.study.statistics.answers import Answer
 from studio.study.statistics.summary import summarise
@@ -44,11 +45,11 @@ def some_study(user: Any) -> Any:
     return study
 
 
-def answers_of(rows: list[dict[str, str]], arms: list[str]) -> list[Answer]:
+def answers_of(rows: list[dict[str, str]]) -> list[Answer]:
     """What a reader makes of the CSV by its dictionary."""
     return [
         Answer(
-            int(row["participant"]), int(row["prompt"]) - 1, arms.index(row["left_arm"]), row["side"],
+            int(row["participant"]), int(row["prompt"]) - 1, "AB".index(row["left_arm_letter"]), row["side"],
             float(row["seconds"]) if row["seconds"] else None,
         )
         for row in rows
@@ -59,12 +60,14 @@ def answers_of(rows: list[dict[str, str]], arms: list[str]) -> list[Answer]:
 def test_the_table_on_the_page_can_be_recomputed_from_the_export(ada: Client, user: Any) -> None:
     study = some_study(user)
     rows, results = csv_rows(ada, study), study_results(study)
-    everyone = answers_of(rows, ["teacher", "student"])
-    kept = answers_of([row for row in rows if row["excluded"] == "no"], ["teacher", "student"])
+    everyone = answers_of(rows)
+    kept = answers_of([row for row in rows if row["excluded"] == "no"])
     assert summarise(everyone, arm=0, seed=study.seed) == results.everyone
     assert summarise(kept, arm=0, seed=study.seed) == results.kept
     chosen = [row["chosen_arm"] for row in rows if row["counts"] == "yes" and row["excluded"] == "no"]
     assert (chosen.count("teacher"), chosen.count("student")) == (results.kept.tally.wins, results.kept.tally.losses)
+    letters = [row["chosen_arm_letter"] for row in rows if row["counts"] == "yes" and row["excluded"] == "no"]
+    assert letters == [{"teacher": "A", "student": "B", "": ""}[label] for label in chosen]
     text = ada.get(f"/studies/{study.pk}/results/").content.decode()
     assert str(results.kept.headline) in text
     assert str(results.everyone.wilson) in text
@@ -84,6 +87,28 @@ def test_every_vote_is_a_row_and_what_was_amended_is_marked(ada: Client, user: A
     assert [(row["expected"], row["side"], row["chosen_arm"]) for row in checks] == [
         ("left", "left", ""), ("left", "left", ""), ("left", "left", ""), ("left", "right", ""),
     ]  # fmt: skip
+
+
+def test_the_link_and_the_code_are_for_those_who_may_change_the_study(
+    ada: Client, user: Any, django_user_model: Any
+) -> None:
+    study = study_with(user, prompts=1)
+    participate(study, "0")
+    person = participate(study, "1")
+    person.link = Link.objects.create(study=study, personal=True, cap=1, used=1, note="=Grace")
+    person.completion_code = "WXYZ-2345"
+    person.save()
+    viewer = Client()
+    viewer.force_login(django_user_model.objects.create_user("vic", role=Role.VIEWER))
+
+    def who(rows: Any) -> list[tuple[str, ...]]:
+        return [(row["link"], row["link_note"], row["completion_code"]) for row in rows]
+
+    assert who(csv_rows(ada, study)) == [("open", "", "CODE"), ("personal", "'=Grace", "WXYZ-2345")]
+    assert who(csv_rows(viewer, study)) == [("open", "", ""), ("personal", "", "")]
+    address = f"/studies/{study.pk}/export.json"
+    assert who(json.loads(body(ada.get(address)))["votes"])[1] == ("personal", "=Grace", "WXYZ-2345")
+    assert who(json.loads(body(viewer.get(address)))["votes"])[1] == ("personal", None, None)
 
 
 def test_json_and_csv_say_the_same_and_the_dictionary_explains_every_column(ada: Client, user: Any) -> None:

@@ -246,6 +246,14 @@ def test_images_are_judged_with_and_without_scripts(ada: Client, user: Any) -> N
     assert "An image is approved or rejected" in text(ada.post(address, {"verdict": "maybe"}, follow=True))
 
 
+def test_an_image_that_can_no_longer_be_judged_comes_back_without_the_forms(ada: Client, user: Any) -> None:
+    study = open_study(user)
+    image = live_images(study)[0]
+    part = text(ada.post(f"/studies/{study.pk}/images/{image.pk}/review/", {"verdict": "approved"}, headers=HTMX))
+    assert "The study is open" in part
+    assert "<form" not in part
+
+
 def test_a_rejected_image_is_replaced_by_a_file(ada: Client, user: Any) -> None:
     study = review_study(user)
     image = live_images(study)[0]

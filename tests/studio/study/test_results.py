@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from studio.accounts.models import Role
 from studio.study.amendments import participant_exclude, participant_restore, vote_correct
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.methods import methods_paragraph
-from studio.study.models import Exclusion, Participant, Study, Vote
+from studio.study.models import Exclusion, Link, Participant, Study, Vote
 from studio.study.results import study_results
 from studio.study.statistics.figures import Tally
 from tests.studio.study.builders import participate, study_with
@@ -156,15 +157,96 @@ def test_a_student_is_told_about_first_wherever_it_stands(user: Any, run: Any) -
     assert (results.arm.label, results.kept.tally) == ("student", Tally(2, 0, 0))
 
 
-def test_the_notice_about_peeking_goes_when_the_target_is_reached(ada: Client, user: Any) -> None:
+def test_the_notice_about_peeking_stays_until_the_target_is_reached(ada: Client, user: Any) -> None:
     study = study_with(user, prompts=3, participants_wanted=2)
     participate(study, "010")
     participate(study, "01.")
     assert "inflates significance" in page(ada, study)
     participate(study, "110")
     assert "inflates significance" not in page(ada, study)
+    assert "interim figures" in methods_paragraph(study_results(study))
     Study.objects.filter(pk=study.pk).update(participants_wanted=9, state=StudyState.CLOSED)
+    study.refresh_from_db()
+    assert "closed with 2 of 9 intended participants who finished and count" in page(ada, study)
+    assert "closed with 2 of 9 intended participants who" in methods_paragraph(study_results(study))
+    study.participants_wanted = 2
+    study.save()
     assert "inflates significance" not in page(ada, study)
+    assert "closed with" not in methods_paragraph(study_results(study))
+    participant_exclude(study.participants.get(number=1), user, "asleep")
+    assert "closed with 1 of 2 intended" in methods_paragraph(study_results(study))
+
+
+def test_the_left_is_a_share_of_the_votes_with_a_preference(ada: Client, user: Any) -> None:
+    study = study_with(user, prompts=10, no_preference=True)
+    for _ in range(10):
+        participate(study, "00--------", sides="0" * 10)
+    paragraph = methods_paragraph(study_results(study))
+    assert "Of 20 votes with a preference, 100.0 % went to the left image (95 % interval 83.9–100.0 %" in paragraph
+    text = page(ada, study)
+    assert "Left was chosen in 100.0 % of 20 votes with a preference (83.9–100.0 %), p &lt; 0.001" in text
+    (row, *_) = study_results(study).people
+    assert (row.part.left.percent, row.part.tally.percent) == ("100.0 %", "60.0 %")
+
+
+def test_without_any_preference_there_is_none_for_a_side(ada: Client, user: Any) -> None:
+    study = study_with(user, prompts=2, no_preference=True)
+    participate(study, "--")
+    assert "Nobody had a preference, so none for a side" in page(ada, study).split('id="methods"')[0]
+    assert "Nobody had a preference, so none for a side" in methods_paragraph(study_results(study))
+
+
+def test_checks_and_corrections_are_told_of_those_who_count(user: Any) -> None:
+    study = study_with(user, prompts=3)
+    kept, out = participate(study, "010", checks="+", sides="000"), participate(study, "110", checks="xx", sides="000")
+    assert "Of 3 attention checks, 1 were answered as expected" in methods_paragraph(study_results(study))
+    for person, position, side in ((kept, 0, "right"), (kept, 3, "right"), (out, 0, "left"), (out, 3, "left")):
+        vote_correct(Vote.objects.get(trial__participant=person, trial__position=position), side, user, "a slip")
+    assert study_results(study).corrections == 2, "two were of attention checks"
+    participant_exclude(out, user, "failed the checks")
+    results = study_results(study)
+    assert results.corrections == 1
+    paragraph = methods_paragraph(results)
+    assert "Of 1 attention check of those kept, 0 were answered as expected" in paragraph
+    assert "Researchers corrected votes 1 time;" in paragraph
+
+
+def test_who_may_change_the_study_sees_codes_and_links_and_viewers_do_not(
+    ada: Client, user: Any, django_user_model: Any
+) -> None:
+    study = study_with(user, prompts=2)
+    participate(study, "01")
+    person = participate(study, "01")
+    person.link = Link.objects.create(study=study, personal=True, cap=1, used=1, note="Grace <3")
+    person.completion_code = "WXYZ-2345"
+    person.save()
+    viewer = Client()
+    viewer.force_login(django_user_model.objects.create_user("vic", role=Role.VIEWER))
+    pages = [f"/studies/{study.pk}/results/", f"/studies/{study.pk}/participants/2/"]
+    for address in pages:
+        text = ada.get(address).content.decode()
+        assert "WXYZ-2345" in text
+        assert "Grace &lt;3" in text
+        text = viewer.get(address).content.decode()
+        assert "WXYZ-2345" not in text
+        assert "Grace" not in text
+    assert "a personal link" in viewer.get(pages[1]).content.decode()
+    first = ada.get(f"/studies/{study.pk}/participants/1/").content.decode()
+    assert "the open link" in first
+
+
+def test_the_answers_that_a_correction_offers_are_the_participants(ada: Client, user: Any) -> None:
+    for offered, sides in ((False, ["right"]), (True, ["right", "none"])):
+        study = study_with(user, prompts=1, no_preference=offered)
+        participate(study, "0", sides="0")
+        text = ada.get(f"/studies/{study.pk}/participants/1/").content.decode()
+        assert re.findall(r'<option value="(\w+)"', text.split('id="side-1"')[1]) == sides
+
+
+def test_the_methods_have_a_button_that_copies(ada: Client, user: Any) -> None:
+    study = study_with(user, prompts=1)
+    participate(study, "0")
+    assert re.search(r'<copy-text><textarea id="methods".*</textarea><button', page(ada, study), re.DOTALL)
 
 
 @pytest.mark.parametrize("answers", [["0"], ["01"], ["0", "1"], ["000", "000"], ["---", "---"], ["0..", ".1."]])

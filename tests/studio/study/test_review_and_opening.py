@@ -137,7 +137,8 @@ def test_a_study_closes_and_opens_again_with_the_same_files(user: Any) -> None:
     assert study.closed_at is not None
     image = live_images(study)[0]
     study = study_reopen(study, user)
-    assert (study.state, study.opened_at) == (StudyState.OPEN, opened_at)
+    study.refresh_from_db()
+    assert (study.state, study.opened_at, study.closed_at) == (StudyState.OPEN, opened_at, None)
     study_close(study, user)
     open_path(study.pk, image.pk).unlink()
     with pytest.raises(StudyRefused, match="1 of the files"):

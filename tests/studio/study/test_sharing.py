@@ -108,7 +108,10 @@ def test_personal_links_are_made_with_their_notes_and_tell_what_became_of_them(a
     post(ada, study, f"{links['Mary'].pk}/withdraw")
     answer = ada.get(f"/studies/{study.pk}/share/personal.csv")
     rows = list(csv.reader(answer.content.decode().splitlines()))
-    assert rows[0] == ["note", "link", "state"]
+    assert rows[0] == ["note", "link", "state", "participant", "completion_code"]
+    code = Participant.objects.get(link=links["Ada"]).completion_code
+    assert code
+    assert [row[3:] for row in rows[1:]] == [["1", code], ["2", ""], ["", ""], ["", ""], ["", ""]]
     assert [(row[0], row[2]) for row in rows[1:]] == [
         ("Ada", "finished"), ("'=Grace", "begun"), ("Mary", "withdrawn"), ("", "not used"), ("", "not used")
     ]  # fmt: skip

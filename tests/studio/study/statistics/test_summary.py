@@ -29,7 +29,8 @@ def test_shares_by_prompt_participant_and_side() -> None:
     assert summary.participants == 2
     assert {number: part.tally for number, part in summary.prompts.items()} == {0: Tally(2, 0, 0), 1: Tally(0, 1, 1)}
     assert {number: part.tally for number, part in summary.people.items()} == {1: Tally(1, 1, 0), 2: Tally(1, 0, 1)}
-    assert summary.bias.left == Tally(2, 1, 1)
+    assert summary.bias.left == Tally(2, 1, 0)
+    assert summary.people[2].left == Tally(0, 1, 0)
     assert summary.bias.arm_left == Tally(1, 0, 1)
     assert summary.bias.arm_right == Tally(1, 1, 0)
     assert summary.seconds == 4.0
