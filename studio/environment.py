@@ -85,7 +85,7 @@ class Environment(BaseSettings):
         description="Where people reach the studio; for links in notifications and to studies.",
     )
     email_from: str = Field("sim-studio@localhost", description="Sender of e-mails.")
-    demo: bool = Field(True, description="Queue the demo distillation on the first start.")
+    demo: bool = Field(True, description="Queue the demo distillation on the first start; make a study of its student.")
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

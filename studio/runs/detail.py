@@ -8,7 +8,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
 from simcore.config import RunSpec
-from simcore.figures import figures_of
+from simcore.figures import POINT_SETS, figures_of
 from simcore.presets import PRESETS
 from simcore.pretrain_config import PretrainSpec
 from studio.catalog.models import Teacher
@@ -41,6 +41,8 @@ def run_detail(run: Run) -> dict[str, Any]:
         "device": job.device,
         "actions": actions_of(job),
         "ended": job.state in ENDED_STATES,
+        # People compare images, not points.
+        "people_compare": job.state == JobState.SUCCEEDED and not run.dataset and run.measured_on not in POINT_SETS,
         "started": job.started_at,
         "finished": job.finished_at,
         "last_seq": job.event_seq,

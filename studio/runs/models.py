@@ -49,11 +49,13 @@ class Run(models.Model):
     cell = models.CharField(max_length=200, blank=True, default="")
     notes = models.TextField(blank=True, default="")
     archived = models.BooleanField(default=False)
+    demo = models.BooleanField(default=False, help_text="Queued by the studio itself on its first start.")
     series = models.JSONField(default=list, help_text="Names of the series that it has recorded.")
     rolled_up = models.PositiveBigIntegerField(default=0, help_text="Points of steps below this also stand in blocks.")
 
     class Meta:
         constraints = (
+            models.UniqueConstraint(fields=["demo"], condition=Q(demo=True), name="run_demo_once"),
             models.CheckConstraint(
                 name="run_of_a_teacher_or_on_a_dataset",
                 condition=Q(teacher__isnull=False, dataset__isnull=True)

@@ -102,12 +102,17 @@ def subject_of(run: Run) -> str:
     return f"run {run.pk} ({run.name})"
 
 
+@transaction.atomic
 def demo_run_create(owner: User) -> Run | None:
     """Queue the demo distillation where no run exists yet, and the disk has room for it."""
     if Run.objects.exists():
         return None
+    spec = find_preset("digits-demo").spec
     try:
-        return run_create(owner=owner, name="Demo: digits", preset="digits-demo", spec=find_preset("digits-demo").spec)
+        run = run_create(owner=owner, name="Demo: digits", preset="digits-demo", spec=spec)
     except SpecError as error:
         logger.warning("the demo run is left out: %s", error)
         return None
+    run.demo = True
+    run.save(update_fields=["demo"])
+    return run

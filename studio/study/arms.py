@@ -10,7 +10,7 @@ from simcore.teacher_card import TeacherCard
 from studio.accounts.models import User
 from studio.catalog.models import Dataset, Teacher
 from studio.runs.distillation import run_folder
-from studio.runs.models import Checkpoint
+from studio.runs.models import Checkpoint, Run
 from studio.study.checkpoints import checkpoint_keep, checkpoints_release
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.models import Arm, Study
@@ -59,6 +59,16 @@ def arm_set(
         if _facts(arm) != before:
             study_note(study, actor.get_username(), f"set arm {arm.letter}", before=before, after=_facts(arm))
     return arm
+
+
+def arms_of_run(study: Study, actor: User, run: Run, *, steps: int = 18) -> None:
+    """Compare the run's teacher (arm A) with its newest student (arm B). Raises StudyRefused."""
+    newest = run.checkpoints.filter(superseded=False, removed=False).order_by("-step").first()
+    if newest is None:
+        raise StudyRefused(f"{run.name} has no checkpoint: there is no student to compare.", "run")
+    with transaction.atomic():
+        arm_set(study, actor, position=1, kind=Arm.Kind.CHECKPOINT, checkpoint=newest)
+        arm_set(study, actor, position=0, kind=Arm.Kind.TEACHER, teacher=run.teacher, steps=steps)
 
 
 def _source(kind: str, checkpoint: Checkpoint | None, teacher: Teacher | None, steps: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from studio.study.lifecycle import StudyRefused
 from studio.study.models import Participant, Study, Vote
 from studio.study.participants import person_trials
 from studio.study.participation import answers_of
+from studio.study.selectors import study_context
 
 PAGE_SIZE = 100
 
@@ -29,7 +30,7 @@ PAGE_SIZE = 100
 def show_results(request: HttpRequest, pk: int) -> HttpResponse:
     """The tally with its uncertainty, by prompt and by participant."""
     study = _study(request, pk)
-    context = {"study": study, "may_change": may_change(request.user, study.owner_id)}
+    context = study_context(study, request.user)
     if not Vote.objects.filter(trial__participant__study=study).exists():
         return render(request, "study/no_results.html", context)
     # NumPy and SciPy are loaded with the first page of results, not with the web server.
@@ -49,11 +50,9 @@ def show_participant(request: HttpRequest, pk: int, number: int) -> HttpResponse
     study = _study(request, pk)
     person = _participant(study, number)
     exclusions = list(person.exclusions.select_related("by", "lifted_by"))
-    context = {
-        "study": study,
+    context = study_context(study, request.user) | {
         "person": person,
         "excluded": any(exclusion.lifted_at is None for exclusion in exclusions),
-        "may_change": may_change(request.user, study.owner_id),
         "trials": person_trials(person),
         "exclusions": exclusions,
         "sides": answers_of(study),

@@ -30,6 +30,7 @@ from studio.study.links import (
 )
 from studio.study.models import Link, Study
 from studio.study.participation import answers_of, study_slots
+from studio.study.selectors import study_context
 
 PAGE_SIZE = 100
 PREVIEW = 0  # the number of no participant: nobody's own sides and order are shown
@@ -106,7 +107,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
     slots, images = study_slots(study, PREVIEW)
     slots = [slot for slot in slots if {slot.left, slot.right} <= images.keys()]
     if not slots:
-        return render(request, "study/no_preview.html", {"study": study})
+        return render(request, "study/no_preview.html", study_context(study, request.user))
     asked = request.GET.get("place", "")
     place = min(int(asked), len(slots)) if asked.isdecimal() and len(asked) < 6 and int(asked) else 1
     slot = slots[place - 1]
@@ -139,6 +140,7 @@ def _share_page(request: HttpRequest, study: Study, status: int = 200, **shown: 
     address = _address(request, link) if link else ""
     context = {
         "study": study,
+        "mine": True,
         "turnout": study_turnout(study),
         "open_link": link,
         "open_address": address,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from studio.accounts.models import User
 from studio.common.permissions import may_change, may_create, may_view, require, signed_in_user
+from studio.runs.models import Run
 from studio.study.actions import ACTIONS
+from studio.study.arms import arms_of_run
 from studio.study.forms import StudyForm
 from studio.study.lifecycle import StudyRefused, StudyState
 from studio.study.models import Study
@@ -42,16 +46,34 @@ def list_studies(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def new_study(request: HttpRequest) -> HttpResponse:
-    """The form, and making what it says."""
+    """The form, and making what it says. With `run` in the address its teacher and its student become the arms."""
     require(may_create(request.user), "make studies")
+    run = _run_named(request.GET.get("run", ""))
     form = StudyForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            study = study_create(owner=signed_in_user(request), **{name: form.cleaned_data[name] for name in SETTINGS})
+            study = _made(signed_in_user(request), form, run)
             return redirect("study:detail", study.pk)
         except StudyRefused as refusal:
             form.refused(refusal)
-    return render(request, "study/new.html", {"form": form}, status=422 if form.errors else 200)
+    return render(request, "study/new.html", {"form": form, "run": run}, status=422 if form.errors else 200)
+
+
+def _run_named(number: str) -> Run | None:
+    """Raises Http404 where there is no such run."""
+    if not number:
+        return None
+    if not (number.isdecimal() and len(number) < 19):
+        raise Http404(f"There is no run {number[:40]}.")
+    return get_object_or_404(Run.objects.select_related("teacher"), pk=number)
+
+
+@transaction.atomic
+def _made(owner: User, form: StudyForm, run: Run | None) -> Study:
+    study = study_create(owner=owner, **{name: form.cleaned_data[name] for name in SETTINGS})
+    if run is not None:
+        arms_of_run(study, owner, run)
+    return study
 
 
 @require_GET

@@ -1,4 +1,4 @@
-"""The first start: the demo run appears by itself, streams, succeeds, and keeps its promise.
+"""The first start: the demo run appears by itself, streams, succeeds, keeps its promise, and leaves a study to review.
 
 DEMO_SCREENSHOT=FILE keeps a picture of the run page for the README.
 """
@@ -53,6 +53,7 @@ def watch_in_a_browser(address: str, password: str) -> None:
         expect(row).to_contain_text("running", timeout=MINUTES)
         row.get_by_role("link").first.click()
         watch_the_run(page)
+        find_the_study(page)
 
 
 def choose_a_password(page: Page, password: str) -> None:
@@ -83,9 +84,17 @@ def watch_the_run(page: Page) -> None:
         page.screenshot(path=picture)
 
 
+def find_the_study(page: Page) -> None:
+    page.goto("/studies/")
+    page.get_by_role("link", name="Digits: teacher or student?").click()
+    expect(page.get_by_text("0 of 34 images approved")).to_be_visible()
+    expect(page.get_by_role("button", name="Open the study")).to_be_visible(timeout=3 * MINUTES)
+
+
 def check_promise(folder: Path) -> None:
     with sqlite3.connect(folder / "studio.sqlite3") as database:
-        ((state, result),) = database.execute("SELECT state, result FROM jobs_job").fetchall()
+        runs = "SELECT state, result FROM jobs_job WHERE kind = 'distil'"
+        ((state, result),) = database.execute(runs).fetchall()
     assert state == "succeeded"
     summary = json.loads(result)
     print(json.dumps(summary))

@@ -11,12 +11,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from studio.accounts.models import Role, User
+from studio.jobs.lifecycle import JobState
 from studio.runs.models import Checkpoint
 from studio.study.lifecycle import StudyState
 from studio.study.models import Arm, Study
 from studio.study.pictures import live_images
 from studio.study.services import study_create
 from studio.study.storage import image_path
+from tests.studio.builders import bring_to
 from tests.studio.study.builders import (
     approved_study,
     archive_of,
@@ -166,6 +168,25 @@ def test_arms_are_chosen_and_a_wrong_choice_says_what_there_is(ada: Client, user
     assert ada.post(address, {"position": "1", "kind": "checkpoint", "run": run.pk, "step": ""}).status_code == 302
     assert study.arms.get(position=1).label == "first, step 50"
     assert "Arm B: first, step 50" in text(ada.get(address))
+
+
+def test_a_study_is_made_from_the_page_of_a_run(ada: Client, user: Any, run: Any) -> None:
+    assert "Compare with people" not in text(ada.get(f"/runs/{run.pk}/"))
+    address = f"/studies/new/?run={run.pk}"
+    assert "first has no checkpoint" in text(ada.post(address, SETTINGS))
+    assert not Study.objects.exists()
+    bring_to(run, JobState.SUCCEEDED)
+    for step in (50, 100):
+        Checkpoint.objects.create(run=run, attempt=1, step=step, path=f"{step}", size=1, sha256="0")
+    assert f'href="{address}"' in text(ada.get(f"/runs/{run.pk}/"))
+    assert "arm B its newest student" in text(ada.get(address))
+    assert ada.post(address, SETTINGS).status_code == 302
+    teacher, student = Study.objects.get().arms.order_by("position")
+    assert (teacher.teacher, teacher.steps) == (run.teacher, 18)
+    assert student.checkpoint is not None
+    assert student.checkpoint.step == 100
+    for wrong in ("999", "x", "9" * 30):
+        assert ada.get(f"/studies/new/?run={wrong}").status_code == 404
 
 
 def test_an_archive_is_uploaded_or_refused_by_name(ada: Client, user: Any) -> None:
