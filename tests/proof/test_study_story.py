@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import sign_in
-from tests.e2e.participants import check_looks, turned_away, vote_by_keyboard, vote_by_touch, vote_without_scripts
+from tests.proof.participants import check_looks, turned_away, vote_by_keyboard, vote_by_touch, vote_without_scripts
 from tests.stack import Stack, wait_for
 
 PROMPTS = 17
