@@ -63,7 +63,7 @@ def test_somebody_is_invited_joins_makes_a_token_and_reads_the_reference(
         assert b'"username":"nora"' in answer.read()
 
     page.goto("/api/reference/")
-    expect(page.get_by_text("/api/v1/runs/{id}/metrics")).to_be_visible()
+    expect(page.get_by_text("/api/v1/runs/{id}/metrics", exact=True)).to_be_visible()
     page.locator("#operations-me-me_retrieve button").first.click()
     page.get_by_role("button", name="Try it out").click()
     page.get_by_role("button", name="Execute").click()

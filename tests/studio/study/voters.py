@@ -10,33 +10,35 @@ import numpy as np
 from django.test import Client
 from PIL import Image as Picture
 
-from studio.study.encode import pad_png, padded_length
+from studio.study.lifecycle import StudyState
 from studio.study.models import Image, Link, Study
+from studio.study.opening import enlargement, study_open
 from studio.study.storage import image_path, open_path
 from tests.studio.study.builders import study_with
 
 # Arm 1's images are busier, so that without padding their files are longer.
 NOISE = (1, 8)
+SIDE = 16  # pixels
 
 
 def opened_study(owner: Any, *, padded: bool = True, **fields: Any) -> Study:
-    """An open study with its files; not `padded`: those that participants receive are as long as they happen to be."""
-    study = study_with(owner, **fields)
+    """A study opened with its files; not `padded`: those that participants receive are as long as they happen to be."""
+    study = study_with(owner, state=StudyState.REVIEW, **fields)
     images = Image.objects.filter(prompt__study=study).select_related("arm")
-    files = {image.pk: picture(image.pk, NOISE[image.arm.position]) for image in images}
-    length = padded_length([len(content) for content in files.values()])
+    images.update(width=SIDE, height=SIDE)
     for image in images:
-        content = files[image.pk]
-        sent = pad_png(content, length) if padded else content
-        for path, data in ((image_path(image), content), (open_path(study.pk, image.pk), sent)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-    study.padded_bytes = length
-    study.save(update_fields=["padded_bytes"])
+        path = image_path(image)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(image.pk, NOISE[image.arm.position]))
+    study = study_open(study, owner)
+    if not padded:
+        enlarge = enlargement(list(images))
+        for image in images:
+            open_path(study.pk, image.pk).write_bytes(enlarge(image_path(image).read_bytes()))
     return study
 
 
-def picture(seed: int, noise: int, side: int = 16) -> bytes:
+def picture(seed: int, noise: int, side: int = SIDE) -> bytes:
     """A PNG of random pixels; the more noise, the longer."""
     pixels = np.random.default_rng(seed).integers(0, 1 + 16 * noise, (side, side, 3), dtype=np.uint8)
     stream = io.BytesIO()
