@@ -13,9 +13,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import ADVICE, FLAGS, find_chromium
 from tests.stack import free_port
 from tests.up import PASSWORD, READY, Up
 
@@ -24,7 +23,7 @@ TRAINING_SECONDS = 600
 
 
 @pytest.mark.timeout(1500)
-def test_the_demo_run_appears_streams_and_keeps_its_promise(tmp_path: Path) -> None:
+def test_the_demo_run_appears_streams_and_keeps_its_promise(browser: Browser, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     studio = Up(folder, free_port(), SIMSTUDIO_DEMO="1")
     try:
@@ -32,18 +31,16 @@ def test_the_demo_run_appears_streams_and_keeps_its_promise(tmp_path: Path) -> N
         ready, password = READY.search(studio.output), PASSWORD.search(studio.output)
         assert ready, studio.output
         assert password, studio.output
-        watch_in_a_browser(ready.group(1), password.group(1))
+        watch_in_a_browser(browser, ready.group(1), password.group(1))
     finally:
         studio.stop(signal.SIGINT)
     assert studio.process.returncode == 0, studio.output
     check_promise(folder)
 
 
-def watch_in_a_browser(address: str, password: str) -> None:
-    path = find_chromium()
-    assert path, ADVICE
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as browser:
-        page = browser.new_page(base_url=address, viewport={"width": 1440, "height": 1000})
+def watch_in_a_browser(browser: Browser, address: str, password: str) -> None:
+    with browser.new_context(base_url=address, viewport={"width": 1440, "height": 1000}) as context:
+        page = context.new_page()
         page.goto("/")
         page.get_by_label("Username").fill("admin")
         page.get_by_label("Password", exact=True).fill(password)
